@@ -1,0 +1,89 @@
+import { OpenApiGeneratorV31, OpenAPIRegistry, extendZodWithOpenApi } from '@asteasolutions/zod-to-openapi';
+import { Router } from 'express';
+import swaggerUi from 'swagger-ui-express';
+import { z } from 'zod';
+
+extendZodWithOpenApi(z);
+
+const problem = z
+  .looseObject({
+    type: z.string(),
+    title: z.string(),
+    status: z.int(),
+    detail: z.string(),
+    code: z.string(),
+    message: z.string(),
+    timestamp: z.string(),
+    path: z.string(),
+    correlationId: z.string(),
+    errors: z.array(z.object({ field: z.string(), message: z.string() })).optional(),
+  })
+  .openapi('Problem');
+
+/** One documented operation. The schemas are the very ones the handler validates with. */
+export interface Operation {
+  method: 'get' | 'post' | 'put' | 'delete';
+  /** OpenAPI form: /purchase/{sagaId} */
+  path: string;
+  summary: string;
+  tag: string;
+  public?: boolean;
+  body?: z.ZodType;
+  query?: z.ZodObject;
+  params?: z.ZodObject;
+  headers?: z.ZodObject;
+  responses: Record<number, { description: string; schema?: z.ZodType }>;
+}
+
+export function openApiDocument(title: string, operations: readonly Operation[], serverUrl: string) {
+  const registry = new OpenAPIRegistry();
+  const bearer = registry.registerComponent('securitySchemes', 'bearer', { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' });
+  const apiKey = registry.registerComponent('securitySchemes', 'apiKey', { type: 'apiKey', in: 'header', name: 'X-Api-Key' });
+  registry.register('Problem', problem);
+  for (const operation of operations) {
+    registry.registerPath({
+      method: operation.method,
+      path: operation.path,
+      summary: operation.summary,
+      tags: [operation.tag],
+      security: operation.public ? [] : [{ [bearer.name]: [] }, { [apiKey.name]: [] }],
+      request: {
+        ...(operation.body && { body: { required: true, content: { 'application/json': { schema: operation.body } } } }),
+        ...(operation.query && { query: operation.query }),
+        ...(operation.params && { params: operation.params }),
+        ...(operation.headers && { headers: operation.headers }),
+      },
+      responses: Object.fromEntries(
+        Object.entries(operation.responses).map(([status, { description, schema }]) => [
+          status,
+          {
+            description,
+            ...(Number(status) >= 400
+              ? { content: { 'application/problem+json': { schema: schema ?? problem } } }
+              : schema && { content: { 'application/json': { schema } } }),
+          },
+        ]),
+      ),
+    });
+  }
+  return new OpenApiGeneratorV31(registry.definitions).generateDocument({
+    openapi: '3.1.0',
+    info: {
+      title,
+      version: '0.1.0',
+      description: 'Leaky Tokens sells and meters LLM tokens. Errors are application/problem+json (RFC 9457).',
+    },
+    servers: [{ url: serverUrl }],
+  });
+}
+
+/** Serves the document at /openapi.json and its UI at /docs. The document is made on first use: start-up does not pay for it. */
+export function openApiRoutes(makeDocument: () => object): Router {
+  let document: object | undefined;
+  const router = Router();
+  router.get('/openapi.json', (_req, res) => {
+    res.json((document ??= makeDocument()));
+  });
+  router.use('/docs', swaggerUi.serve, swaggerUi.setup(undefined, { swaggerOptions: { url: '/openapi.json' } }));
+  return router;
+}

@@ -1,0 +1,89 @@
+import type { ErrorRequestHandler, RequestHandler, Response } from 'express';
+import { z } from 'zod';
+import { ERRORS, Problem, type ErrorCode, type FieldError, type ProblemExtras } from '../../contracts/errors.js';
+import type { Logger } from '../../telemetry/log.js';
+
+const TYPE_BASE = 'https://leaky-tokens.dev/problems/';
+const kebab = (code: string) => code.toLowerCase().replaceAll('_', '-');
+
+/** The body of every refusal and fault: RFC 9457 members plus the older `code`, `message`, `timestamp`, `path`. */
+export function problemBody(code: ErrorCode, detail: string, path: string, correlationId: string, extras: ProblemExtras = {}) {
+  const { status, title } = ERRORS[code];
+  const { retryAfterSeconds: _header, ...members } = extras;
+  return {
+    type: TYPE_BASE + kebab(code),
+    title,
+    status,
+    detail,
+    code,
+    message: detail,
+    timestamp: new Date().toISOString(),
+    path,
+    correlationId,
+    ...members,
+  };
+}
+
+/** Sends a problem; `retryAfterSeconds` becomes the Retry-After header (whole seconds, rounded up, at least 1). */
+export function sendProblem(res: Response, code: ErrorCode, detail: string, extras: ProblemExtras = {}): void {
+  if (extras.retryAfterSeconds !== undefined) res.setHeader('Retry-After', String(Math.max(1, Math.ceil(extras.retryAfterSeconds))));
+  if (code === 'UNAUTHENTICATED') res.setHeader('WWW-Authenticate', 'Bearer realm="leaky-tokens"');
+  res
+    .status(ERRORS[code].status)
+    .type('application/problem+json')
+    .send(JSON.stringify(problemBody(code, detail, res.req.originalUrl.split('?', 1)[0] ?? '/', res.locals.correlationId, extras)));
+}
+
+export const notFound: RequestHandler = (req, res) => {
+  sendProblem(res, 'NOT_FOUND', `There is no ${req.method} ${req.path} here`);
+};
+
+function fieldErrors(error: z.ZodError): FieldError[] {
+  return error.issues.map((issue) => ({ field: issue.path.join('.') || '(body)', message: issue.message }));
+}
+
+/** Faults of express's own parsers and router carry an HTTP status and a `type`. */
+function fromExpress(error: { type?: string; status?: number; message?: string }): Problem | null {
+  switch (error.type) {
+    case 'entity.too.large':
+      return new Problem('PAYLOAD_TOO_LARGE', 'The body is larger than this service accepts');
+    case 'entity.parse.failed':
+      return new Problem('MALFORMED_JSON', 'The body could not be parsed as JSON');
+    case 'encoding.unsupported':
+    case 'charset.unsupported':
+      return new Problem('UNSUPPORTED_MEDIA_TYPE', 'The content encoding or charset is not supported');
+    default:
+      return error.status !== undefined && error.status >= 400 && error.status < 500
+        ? new Problem('INVALID_REQUEST', 'The request could not be read')
+        : null;
+  }
+}
+
+/** The one place that turns thrown things into HTTP. Nothing of an unexpected error reaches the caller. */
+export function problemHandler(log: Logger): ErrorRequestHandler {
+  return (error: unknown, req, res, next) => {
+    if (res.headersSent) {
+      next(error);
+      return;
+    }
+    const problem =
+      error instanceof Problem
+        ? error
+        : error instanceof z.ZodError
+          ? new Problem('INVALID_REQUEST', summary(error), { errors: fieldErrors(error) })
+          : fromExpress(error as { type?: string; status?: number });
+    if (problem) {
+      if (problem.status >= 500) log.warn({ err: problem, correlationId: res.locals.correlationId }, problem.detail);
+      sendProblem(res, problem.code, problem.detail, problem.extras);
+      return;
+    }
+    log.error({ err: error, correlationId: res.locals.correlationId, method: req.method, path: req.path }, 'unexpected error');
+    sendProblem(res, 'INTERNAL', 'Something went wrong on our side; the correlation id identifies this request');
+  };
+}
+
+function summary(error: z.ZodError): string {
+  const [first, ...rest] = fieldErrors(error);
+  if (!first) return 'The request is not valid';
+  return `${first.field}: ${first.message}${rest.length > 0 ? ` (and ${rest.length} more)` : ''}`;
+}

@@ -1,0 +1,131 @@
+import cors from 'cors';
+import express, { type Express, type Router } from 'express';
+import helmet from 'helmet';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Config } from '../../config.js';
+import { Problem } from '../../contracts/errors.js';
+import type { Logger } from '../../telemetry/log.js';
+import { metrics, registry } from '../../telemetry/metrics.js';
+import { correlationId } from './correlation.js';
+import { openApiDocument, openApiRoutes, type Operation } from './openapi.js';
+import { notFound, problemHandler } from './problem.js';
+
+export interface ServiceOptions {
+  name: string;
+  title: string;
+  config: Config;
+  log: Logger;
+  operations: readonly Operation[];
+  serverUrl: string;
+  /** Mounts the routes; runs after correlation id, security headers and (unless `rawBodies`) JSON parsing. */
+  routes: (router: Router) => void;
+  /** Each named check resolves when the dependency answers; readiness is all of them. */
+  readiness?: Record<string, () => Promise<unknown>>;
+  /** A proxy forwards bodies unread */
+  rawBodies?: boolean;
+}
+
+/** What every service has: correlation id, security headers, body limit, health, metrics, API docs and one error shape. */
+export function createServiceApp(options: ServiceOptions): Express {
+  const { config, log, name } = options;
+  const app = express();
+  app.disable('x-powered-by');
+  app.disable('etag');
+  app.set('query parser', 'simple');
+  if (config.http.trustProxy) app.set('trust proxy', Number(config.http.trustProxy) || config.http.trustProxy);
+  app.use(correlationId);
+  app.use((req, res, next) => {
+    const end = metrics.httpRequests.startTimer();
+    res.once('finish', () => {
+      // The pattern of the matched route, never the path itself: labels are a closed set.
+      const route = (req.route as { path?: unknown } | undefined)?.path;
+      end({ service: name, route: typeof route === 'string' ? route : '(other)', method: req.method, status: res.statusCode });
+    });
+    next();
+  });
+  app.use(
+    cors({ origin: config.http.corsOrigins.includes('*') ? '*' : config.http.corsOrigins, exposedHeaders: EXPOSED_HEADERS, maxAge: 600 }),
+  );
+  app.get('/health/live', (_req, res) => {
+    res.json({ service: name, status: 'ok', timestamp: new Date().toISOString() });
+  });
+  app.get('/health/ready', async (_req, res) => {
+    const checks = await Promise.all(Object.entries(options.readiness ?? {}).map(readinessCheck));
+    const failed = checks.filter((check) => check.error !== null);
+    res.status(failed.length > 0 ? 503 : 200).json({
+      service: name,
+      status: failed.length > 0 ? 'unavailable' : 'ok',
+      checks: Object.fromEntries(checks.map((check) => [check.name, check.error ?? 'ok'])),
+      timestamp: new Date().toISOString(),
+    });
+  });
+  app.get('/metrics', async (_req, res) => {
+    res.type(registry.contentType).send(await registry.metrics());
+  });
+  app.use(openApiRoutes(() => openApiDocument(options.title, options.operations, options.serverUrl)));
+  app.use(helmet());
+  if (!options.rawBodies) {
+    app.use(requireJson);
+    app.use(express.json({ limit: config.http.bodyLimitBytes, strict: true }));
+  }
+  const router = express.Router();
+  options.routes(router);
+  app.use(router);
+  app.use(notFound);
+  app.use(problemHandler(log));
+  return app;
+}
+
+const EXPOSED_HEADERS = [
+  'X-Correlation-Id',
+  'X-RateLimit-Limit',
+  'X-RateLimit-Remaining',
+  'X-RateLimit-Reset',
+  'RateLimit',
+  'RateLimit-Policy',
+  'Retry-After',
+];
+
+/** A body that is not JSON would be ignored by the parser and look like a missing one; say so instead. */
+const requireJson: express.RequestHandler = (req, _res, next) => {
+  const hasBody = req.headers['transfer-encoding'] !== undefined || Number(req.headers['content-length'] ?? 0) > 0;
+  if (hasBody && !req.is(['json', '+json'])) throw new Problem('UNSUPPORTED_MEDIA_TYPE', 'Send the body as application/json');
+  next();
+};
+
+async function readinessCheck([name, check]: [string, () => Promise<unknown>]): Promise<{ name: string; error: string | null }> {
+  const timeout = new Promise((_, reject) => setTimeout(() => reject(new Error('no answer in 2 s')), 2_000).unref());
+  try {
+    await Promise.race([check(), timeout]);
+    return { name, error: null };
+  } catch (error) {
+    return { name, error: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+export interface RunningServer {
+  port: number;
+  /** Stops taking connections and waits for requests in flight, at most `graceMs`. */
+  close(graceMs: number): Promise<void>;
+}
+
+/** @throws Error with the address in its message when the port is taken */
+export async function listen(app: Express, host: string, port: number): Promise<RunningServer> {
+  const server = createServer({ keepAliveTimeout: 65_000 }, app);
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) =>
+      reject(error.code === 'EADDRINUSE' ? new Error(`Port ${port} on ${host} is already in use`, { cause: error }) : error),
+    );
+    server.listen({ host, port, backlog: 1024 }, resolve);
+  });
+  return { port: (server.address() as AddressInfo).port, close: (graceMs) => closeServer(server, graceMs) };
+}
+
+async function closeServer(server: Server, graceMs: number): Promise<void> {
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+  server.closeIdleConnections();
+  const timer = setTimeout(() => server.closeAllConnections(), graceMs);
+  await closed;
+  clearTimeout(timer);
+}

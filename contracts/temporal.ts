@@ -1,0 +1,104 @@
+/**
+ * Names that the services, workers, workflows and operators share. They are part of running histories and of runbooks:
+ * changing one is a migration. Imported by workflow code, so nothing here may depend on Node or on zod.
+ */
+import type { ProviderName } from './providers.js';
+
+export const TASK_QUEUES = {
+  consumption: 'token-consumption',
+  purchase: 'quota-purchase',
+  maintenance: 'maintenance',
+} as const;
+
+export const WORKFLOWS = {
+  consumeTokens: 'consumeTokens',
+  purchaseQuota: 'purchaseQuota',
+  rollUpUsage: 'rollUpUsage',
+  reconcileLedger: 'reconcileLedger',
+  enforceRetention: 'enforceRetention',
+} as const;
+
+export const workflowIds = {
+  consumption: (batchId: string) => `consume-${batchId}`,
+  purchase: (sagaId: string) => `purchase-${sagaId}`,
+};
+
+export const SCHEDULES = {
+  rollUpUsage: 'usage-roll-up',
+  reconcileLedger: 'ledger-reconciliation',
+  enforceRetention: 'retention',
+} as const;
+
+/** Names of the custom search attributes; temporal-config/ registers them with these types. */
+export const SEARCH_ATTRIBUTES = {
+  LeakySagaStatus: 'Keyword',
+  LeakySagaParked: 'Bool',
+  LeakyUserId: 'Keyword',
+  LeakyProvider: 'Keyword',
+  LeakyCorrelationId: 'Keyword',
+} as const;
+
+export const PURCHASE_MESSAGES = {
+  status: 'status',
+  approve: 'approve',
+  retryNow: 'retryNow',
+  cancel: 'cancel',
+} as const;
+
+export type OwnerKind = 'user' | 'org';
+
+/** Whose balance is meant: one pool per owner and provider. */
+export interface PoolKey {
+  ownerKind: OwnerKind;
+  ownerId: string;
+  provider: ProviderName;
+}
+
+// --- consumption ---------------------------------------------------------------------------------------------------
+
+/** Argument of `consumeTokens`: ids only. Requests and prompts live in the rows and never enter a history. */
+export interface ConsumptionBatch {
+  batchId: string;
+  consumptionIds: string[];
+}
+
+export interface ConsumptionBatchResult {
+  held: number;
+  refused: number;
+  settled: number;
+  released: number;
+  abandoned: number;
+}
+
+// --- purchase ------------------------------------------------------------------------------------------------------
+
+export type SagaStatus = 'STARTED' | 'PAYMENT_RESERVED' | 'TOKENS_ALLOCATED' | 'COMPLETED' | 'FAILED';
+
+/** Argument of `purchaseQuota`. Amounts are integer cents (US), tokens integers. */
+export interface PurchaseOrder {
+  sagaId: string;
+  userId: string;
+  orgId: string | null;
+  provider: ProviderName;
+  tokens: number;
+  amountCents: number;
+  /** Which behaviour the payment simulator shows, or the payment method id of a real payment provider. */
+  paymentMethod: string;
+  idempotencyKey: string | null;
+  payloadHash: string;
+  correlationId: string;
+  limitSeconds: number;
+  needsApproval: boolean;
+}
+
+/** Answer of the `status` query and result of the workflow. */
+export interface PurchaseState {
+  status: SagaStatus;
+  /** What the workflow is doing now, in words for an operator. */
+  step: string;
+  failureReason: string | null;
+  cancellable: boolean;
+  parked: boolean;
+  /** Compensations registered and not yet done, newest last. */
+  pendingCompensations: string[];
+}
