@@ -1,6 +1,7 @@
 import type { UsageEvent, PurchaseEvent } from '../contracts/events.js';
 import type { ProviderName } from '../contracts/providers.js';
 import type { ErrorCode } from '../contracts/errors.js';
+import type { PoolKey } from '../contracts/temporal.js';
 
 /** What the activities need from outside. Adapters implement these; composition roots choose the adapter. */
 
@@ -58,3 +59,17 @@ export interface UsageSink {
 export interface PurchaseEventSink {
   publish(event: PurchaseEvent): Promise<void>;
 }
+
+/**
+ * Purchased tokens in the ledger, in two phases: pending (not spendable) until the payment is captured, then posted or
+ * voided, once. Every call is idempotent on the saga id, and a late `allocate` after `void` is refused.
+ */
+export interface PurchaseLedger {
+  allocate(sagaId: string, pool: PoolKey, tokens: number): Promise<AllocationOutcome>;
+  post(sagaId: string): Promise<void>;
+  void(sagaId: string): Promise<void>;
+  /** Tokens the pool may still take under its tier's cap; null when it has no cap. A pool that does not exist yet counts as empty. */
+  headroom(pool: PoolKey): Promise<number | null>;
+}
+
+export type AllocationOutcome = { ok: true } | { ok: false; reason: 'OVER_CAP' | 'VOIDED' };
