@@ -77,6 +77,9 @@ const environmentSchema = z.object({
   LEAKY_PROVIDER_ATTEMPTS: count(3),
   LEAKY_PROVIDER_BACKOFF_MS: count(1_000, 0),
   LEAKY_PROVIDER_BULKHEAD: count(1_000).describe('Calls in flight per provider before 503'),
+  LEAKY_PROVIDER_BREAKER_WINDOW_MS: count(10_000, 1_000).describe('The breaker judges the calls of this window'),
+  LEAKY_PROVIDER_BREAKER_MINIMUM_CALLS: count(20).describe('Fewer calls in the window never open the breaker'),
+  LEAKY_PROVIDER_BREAKER_OPEN_MS: count(30_000).describe('How long the breaker stays open before a trial call'),
   LEAKY_OPENAI_BASE_URL: z.url().optional(),
   LEAKY_OPENAI_API_KEY: z.string().default('stub'),
   LEAKY_OPENAI_MODEL: z.string().default('gpt-4o-mini'),
@@ -206,6 +209,11 @@ function shape(env: Environment) {
       attempts: env.LEAKY_PROVIDER_ATTEMPTS,
       backoffMs: env.LEAKY_PROVIDER_BACKOFF_MS,
       bulkhead: env.LEAKY_PROVIDER_BULKHEAD,
+      breaker: {
+        windowMs: env.LEAKY_PROVIDER_BREAKER_WINDOW_MS,
+        minimumCalls: env.LEAKY_PROVIDER_BREAKER_MINIMUM_CALLS,
+        openMs: env.LEAKY_PROVIDER_BREAKER_OPEN_MS,
+      },
       openai: {
         baseUrl: env.LEAKY_OPENAI_BASE_URL ?? local(env.LEAKY_STUB_OPENAI_PORT),
         apiKey: env.LEAKY_OPENAI_API_KEY,
