@@ -89,6 +89,29 @@ export interface PurchaseOrder {
   correlationId: string;
   limitSeconds: number;
   needsApproval: boolean;
+  /** ISO-8601 UTC: when the API accepted the order */
+  createdAt: string;
+}
+
+/** Why a purchase ended as FAILED. */
+export type PurchaseFailure =
+  | 'PAYMENT_DECLINED'
+  | 'CAPTURE_DECLINED'
+  | 'POOL_CAP_EXCEEDED'
+  | 'CANCELLED'
+  | 'APPROVAL_MISSING'
+  | 'LIMIT_REACHED'
+  | 'STEP_FAILED';
+
+/** What a purchase's workflow remembers beside its argument: enough to answer a caller while the row is not written yet. */
+export interface PurchaseMemo {
+  payloadHash: string;
+  userId: string;
+  orgId: string | null;
+  provider: ProviderName;
+  tokens: number;
+  idempotencyKey: string | null;
+  createdAt: string;
 }
 
 /** Answer of the `status` query and result of the workflow. */
@@ -96,7 +119,8 @@ export interface PurchaseState {
   status: SagaStatus;
   /** What the workflow is doing now, in words for an operator. */
   step: string;
-  failureReason: string | null;
+  failureReason: PurchaseFailure | null;
+  failureDetail: string | null;
   cancellable: boolean;
   parked: boolean;
   /** Compensations registered and not yet done, newest last. */
