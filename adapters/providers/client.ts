@@ -1,0 +1,146 @@
+import { Pool } from 'undici';
+import type { ProviderRequest } from '../../activities/ports.js';
+import type { ProviderName } from '../../contracts/providers.js';
+import { metrics } from '../../telemetry/metrics.js';
+import { exchange, type Ended } from './exchange.js';
+import type { Content, Reply, WireFormat } from './wire.js';
+
+/** One failed HTTP call: what to make of it is decided here, what to do about it in guard.ts. */
+export interface Failure {
+  ok: false;
+  kind: 'timeout' | 'failed' | 'rejected' | 'cancelled' | 'refused';
+  detail: string;
+  /** Another attempt may help */
+  retry: boolean;
+  /** It says something about the provider's health, so the breaker counts it */
+  counts: boolean;
+  retryAfterMs: number | null;
+}
+export type Attempt = { ok: true; content: Content } | Failure;
+
+export interface ClientOptions {
+  provider: ProviderName;
+  wire: WireFormat;
+  baseUrl: string;
+  apiKey: string;
+  model: string;
+  timeoutMs: number;
+  /** Connections at most; beyond them calls wait, and their time limit runs */
+  connections: number;
+}
+
+const MAX_ANSWER_BYTES = 4 * 1024 * 1024;
+const MAX_DETAIL = 300;
+/** Worth another attempt: time-outs, rate limits and the provider's own faults. Any other 4xx is about the request or our key. */
+const isPassing = (status: number) => status === 408 || status === 425 || status === 429 || status >= 500;
+
+export const failed = (kind: Failure['kind'], detail: string, overrides: Partial<Failure> = {}): Failure => ({
+  ok: false,
+  kind,
+  detail,
+  retry: true,
+  counts: true,
+  retryAfterMs: null,
+  ...overrides,
+});
+export const CANCELLED = failed('cancelled', 'cancelled by the caller', { retry: false, counts: false });
+
+/** The HTTP client of one provider: one call, no retries. Holds the provider's keep-alive connections. */
+export class ProviderClient {
+  private readonly pool: Pool;
+  private readonly prefix: string;
+  private readonly fixedHeaders: readonly string[];
+
+  constructor(private readonly options: ClientOptions) {
+    const { origin, pathname } = new URL(options.baseUrl);
+    this.prefix = pathname.replace(/\/+$/, '');
+    this.fixedHeaders = ['content-type', 'application/json', ...options.wire.headers(options.apiKey)];
+    this.pool = new Pool(origin, {
+      connections: options.connections,
+      pipelining: 1,
+      maxResponseSize: MAX_ANSWER_BYTES,
+      connect: { timeout: options.timeoutMs },
+      // Every call has a time limit of its own, which covers these.
+      headersTimeout: 0,
+      bodyTimeout: 0,
+    });
+  }
+
+  /** Never rejects. `onDelta` asks for a stream; its text can't be taken back, so a stream that broke after it isn't tried again. */
+  async attempt(request: ProviderRequest, signal?: AbortSignal, onDelta?: (text: string) => void): Promise<Attempt> {
+    const { wire, timeoutMs, provider } = this.options;
+    const model = request.model ?? this.options.model;
+    let started = false;
+    const reader =
+      onDelta &&
+      wire.reader((text) => {
+        started = true;
+        onDelta(text);
+      });
+    const end = metrics.providerCalls.startTimer({ provider });
+    const ended = await exchange(this.pool, {
+      path: this.prefix + wire.path(model, reader !== undefined),
+      // The same for every attempt: a provider that knows either header answers the second attempt without doing the work twice.
+      headers: [...this.fixedHeaders, 'idempotency-key', request.consumptionId, 'x-request-id', request.consumptionId],
+      body: wire.body(request, model, reader !== undefined),
+      timeoutMs,
+      signal,
+      reader,
+    });
+    const attempt = this.judge(ended, reader && (() => reader.end()));
+    end({ result: attempt.ok ? 'ok' : attempt.kind });
+    return attempt.ok || !started ? attempt : { ...attempt, retry: false };
+  }
+
+  async close(): Promise<void> {
+    await this.pool.destroy();
+  }
+
+  private judge(ended: Ended, streamEnd: (() => Reply) | undefined): Attempt {
+    switch (ended.how) {
+      case 'cancelled':
+        return CANCELLED;
+      case 'timeout':
+        return failed('timeout', `no answer within ${this.options.timeoutMs} ms`);
+      case 'broken':
+        return failed('failed', this.publicDetail(ended.detail));
+      case 'complete':
+        return ended.status === 200 ? this.judgeAnswer(ended, streamEnd) : this.judgeStatus(ended);
+    }
+  }
+
+  private judgeAnswer(ended: Extract<Ended, { how: 'complete' }>, streamEnd: (() => Reply) | undefined): Attempt {
+    const wanted = streamEnd ? 'text/event-stream' : 'application/json';
+    if (!ended.contentType.startsWith(wanted)) {
+      return failed('failed', this.publicDetail(`status 200 with content type "${ended.contentType}" instead of ${wanted}`));
+    }
+    if (!streamEnd && ended.body === '') return failed('failed', 'status 200 with an empty body');
+    const reply = streamEnd ? streamEnd() : this.options.wire.parse(ended.body);
+    if (reply.ok) return reply;
+    const detail = this.publicDetail(reply.detail);
+    return reply.final ? failed('rejected', detail, { retry: false, counts: false }) : failed('failed', detail);
+  }
+
+  private judgeStatus({ status, body, retryAfter }: Extract<Ended, { how: 'complete' }>): Attempt {
+    // What a provider says about a refused key may quote the key.
+    const text = status === 401 || status === 403 ? 'the provider refused the API key' : this.options.wire.errorText(body);
+    const detail = this.publicDetail(`status ${status}${text ? `: ${text}` : ''}`);
+    if (!isPassing(status)) return failed('rejected', detail, { retry: false, counts: false });
+    return failed('failed', detail, { retryAfterMs: parseRetryAfter(retryAfter, Date.now()) });
+  }
+
+  /** Bounded, and without our key even if the provider echoes it. */
+  private publicDetail(text: string): string {
+    const { apiKey } = this.options;
+    const clean = apiKey.length >= 8 ? text.replaceAll(apiKey, '[api key]') : text;
+    return clean.length > MAX_DETAIL ? `${clean.slice(0, MAX_DETAIL)}…` : clean;
+  }
+}
+
+/** Retry-After in milliseconds, from seconds or an HTTP date (RFC 9110, 10.2.3); null when there is none or it is neither. */
+export function parseRetryAfter(value: string | undefined, nowMs: number): number | null {
+  if (value === undefined) return null;
+  if (/^\d{1,9}$/.test(value.trim())) return Number(value) * 1000;
+  const date = Date.parse(value);
+  return Number.isNaN(date) ? null : Math.max(0, date - nowMs);
+}
