@@ -126,3 +126,10 @@ export interface PurchaseState {
   /** Compensations registered and not yet done, newest last. */
   pendingCompensations: string[];
 }
+
+/** The pool a purchase fills: the organisation's when it names one, else the user's. */
+export const poolOf = (order: { userId: string; orgId: string | null; provider: ProviderName }): PoolKey => ({
+  ownerKind: order.orgId === null ? 'user' : 'org',
+  ownerId: order.orgId ?? order.userId,
+  provider: order.provider,
+});

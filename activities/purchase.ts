@@ -1,0 +1,122 @@
+import { Context } from '@temporalio/activity';
+import type { PurchaseEventType } from '../contracts/events.js';
+import { poolOf, type PurchaseFailure, type PurchaseOrder, type SagaStatus } from '../contracts/temporal.js';
+import type { Logger } from '../telemetry/log.js';
+import { metrics } from '../telemetry/metrics.js';
+import type { AllocationOutcome, PurchaseEventSink, PurchaseLedger } from './ports.js';
+import type { Payment, PaymentOutcome, Payments, SagaHead, SagaStore } from './purchase-ports.js';
+
+const HEARTBEAT_MS = 1_000;
+
+export interface PurchaseActivityDeps {
+  payments: Payments;
+  ledger: PurchaseLedger;
+  sagas: SagaStore;
+  events: PurchaseEventSink;
+  log: Logger;
+}
+
+export type PurchaseActivities = ReturnType<typeof createPurchaseActivities>;
+
+/**
+ * The steps of a purchase. Each does its work, then moves the saga row, then publishes its event; all three are idempotent on the
+ * saga id, so an attempt that dies between them is simply repeated. The row refuses to move out of an ended purchase, which
+ * makes an attempt that arrives late (given up on at the limit, still running somewhere) harmless.
+ */
+export function createPurchaseActivities({ payments, ledger, sagas, events, log }: PurchaseActivityDeps) {
+  const publish = (order: PurchaseOrder, type: PurchaseEventType, failureReason: string | null = null) =>
+    events.publish({
+      id: `${order.sagaId}:${type}`,
+      type,
+      timestamp: new Date().toISOString(),
+      sagaId: order.sagaId,
+      userId: order.userId,
+      orgId: order.orgId,
+      provider: order.provider,
+      tokens: order.tokens,
+      correlationId: order.correlationId,
+      failureReason,
+    });
+
+  async function advance(order: PurchaseOrder, status: Exclude<SagaStatus, 'STARTED' | 'FAILED'>): Promise<void> {
+    if ((await sagas.advance(order.sagaId, status)) === 'FAILED') return;
+    await publish(order, `TOKEN_PURCHASE_${status}`);
+    metrics.sagas.inc({ status });
+  }
+
+  return {
+    /** Answers the row as it stands: the workflow must not go on when another execution owns it or it has ended. */
+    async openSaga(order: PurchaseOrder, runId: string): Promise<SagaHead> {
+      const head = await sagas.open(order, { workflowId: workflowId(), runId });
+      if (head.runId === runId) {
+        await publish(order, 'TOKEN_PURCHASE_STARTED');
+        metrics.sagas.inc({ status: 'STARTED' });
+      }
+      return head;
+    },
+
+    async reservePayment(order: PurchaseOrder): Promise<PaymentOutcome> {
+      const outcome = await whileHeartbeating((signal) => payments.reserve(paymentOf(order), signal));
+      if (outcome.ok) await advance(order, 'PAYMENT_RESERVED');
+      return outcome;
+    },
+
+    async allocateTokens(order: PurchaseOrder): Promise<AllocationOutcome> {
+      const outcome = await ledger.allocate(order.sagaId, poolOf(order), order.tokens);
+      if (outcome.ok) await advance(order, 'TOKENS_ALLOCATED');
+      return outcome;
+    },
+
+    capturePayment(order: PurchaseOrder): Promise<PaymentOutcome> {
+      return whileHeartbeating((signal) => payments.capture(paymentOf(order), signal));
+    },
+
+    async completePurchase(order: PurchaseOrder): Promise<void> {
+      await ledger.post(order.sagaId);
+      await advance(order, 'COMPLETED');
+    },
+
+    async releasePayment(order: PurchaseOrder): Promise<string> {
+      await publish(order, 'PAYMENT_RELEASE_REQUESTED');
+      return whileHeartbeating((signal) => payments.undo(paymentOf(order), signal));
+    },
+
+    voidTokens(order: PurchaseOrder): Promise<void> {
+      return ledger.void(order.sagaId);
+    },
+
+    async failPurchase(order: PurchaseOrder, runId: string, reason: PurchaseFailure, detail: string): Promise<void> {
+      await sagas.fail(order, { workflowId: workflowId(), runId }, reason, detail);
+      await publish(order, 'TOKEN_PURCHASE_FAILED', reason);
+      metrics.sagas.inc({ status: 'FAILED' });
+    },
+
+    /** @param parkedOn what is stuck; null when the purchase goes on */
+    async reportParked(order: PurchaseOrder, parkedOn: string | null): Promise<void> {
+      const facts = { sagaId: order.sagaId, workflowId: workflowId(), correlationId: order.correlationId, parkedOn };
+      if (parkedOn) log.error(facts, 'purchase parked: a step keeps failing and waits for the retryNow signal');
+      else log.info(facts, 'purchase resumed');
+      metrics.sagasParked.set(await sagas.setParked(order.sagaId, parkedOn));
+    },
+  };
+}
+
+const workflowId = () => Context.current().info.workflowExecution?.workflowId ?? '';
+
+const paymentOf = (order: PurchaseOrder): Payment => ({
+  key: order.sagaId,
+  amountCents: order.amountCents,
+  method: order.paymentMethod,
+  description: `${order.tokens} ${order.provider} tokens`,
+});
+
+/** Lets the server notice a dead worker within the heartbeat time-out, and a given-up step abort its call. */
+async function whileHeartbeating<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const context = Context.current();
+  const timer = setInterval(() => context.heartbeat(), HEARTBEAT_MS);
+  try {
+    return await work(context.cancellationSignal);
+  } finally {
+    clearInterval(timer);
+  }
+}
