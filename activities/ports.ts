@@ -73,3 +73,22 @@ export interface PurchaseLedger {
 }
 
 export type AllocationOutcome = { ok: true } | { ok: false; reason: 'OVER_CAP' | 'VOIDED' };
+
+/** Keeps the usage store small and its reports fast. Readers are exact at any time, whether or not this runs. */
+export interface UsageMaintenance {
+  /** Rolls up what at most `limit` stored batches added; answers how many it took, fewer than `limit` when none is left. */
+  fold(limit: number): Promise<number>;
+  /** Deletes the oldest whole hour of events with its roll-ups, if it ended at or before `before`; answers its events, null when there is none. */
+  purgeOldest(before: Date): Promise<number | null>;
+}
+
+/** What the anomaly scan reads. */
+export interface UsageHistory {
+  /** Charged tokens of all users, one answer for each half-open window */
+  totals(provider: ProviderName, visibility: 'all', windows: readonly { from: Date; to: Date }[]): Promise<{ tokens: number }[]>;
+}
+
+/** Deletes ended consumptions that began before a time; holds in progress stay. Answers how many it deleted, at most `limit`. */
+export interface ConsumptionRetention {
+  purgeConsumptions(before: Date, limit: number): Promise<number>;
+}

@@ -1,0 +1,111 @@
+import { Context } from '@temporalio/activity';
+import type { ErrorCode } from '../contracts/errors.js';
+import type { ConsumptionBatch } from '../contracts/temporal.js';
+import { DEFAULT_PROMPT } from '../domain/prompt.js';
+import type { ConsumptionLedger, ConsumptionRequest, ConsumptionRow, Intake, ReserveOutcome, Settlement } from './consumption-ports.js';
+import type { Providers, UsageSink } from './ports.js';
+import type { Settler } from './settler.js';
+
+export interface ConsumptionActivityDeps {
+  ledger: ConsumptionLedger;
+  settler: Settler;
+  providers: Providers;
+  intake: Intake;
+  usage: UsageSink;
+}
+
+export type ConsumptionActivities = ReturnType<typeof createConsumptionActivities>;
+
+/** The steps of `consumeTokens`. Each takes the whole batch and is idempotent on the consumption ids. */
+export function createConsumptionActivities({ ledger, settler, providers, intake, usage }: ConsumptionActivityDeps) {
+  /** Hold quota. Without the requests (the process that had them died) only rows that were already committed count. */
+  async function reserveTokens(batch: ConsumptionBatch): Promise<{ held: number; refused: number; abandoned: number }> {
+    const workflowId = ownWorkflowId();
+    const requests = intake.claim(batch.batchId);
+    const outcomes = requests ? await ledger.reserve(workflowId, requests) : await ownRows(batch, workflowId);
+    for (const outcome of outcomes) answerRefusal(outcome);
+    const own = outcomes.filter((outcome) => outcome.state !== 'FOREIGN');
+    const refused = own.filter((outcome) => outcome.state === 'REFUSED').length;
+    return { held: own.length - refused, refused, abandoned: batch.consumptionIds.length - own.length };
+  }
+
+  function answerRefusal({ id, state, available }: Pick<ReserveOutcome, 'id' | 'state'> & { available?: number }): void {
+    if (state === 'FOREIGN') intake.answer(id, { kind: 'foreign' });
+    if (state === 'REFUSED') {
+      intake.answer(id, {
+        kind: 'ended',
+        code: 'INSUFFICIENT_QUOTA',
+        detail: 'insufficient token quota',
+        ...(available !== undefined && { available }),
+      });
+    }
+  }
+
+  /** Call the provider for every item still held; each is settled and answered as soon as its own call ends. */
+  async function callProviders(batch: ConsumptionBatch): Promise<{ settled: number; released: number }> {
+    const workflowId = ownWorkflowId();
+    const signal = Context.current().cancellationSignal;
+    const waiting = intake.claim(batch.batchId);
+    const rows = waiting ? [] : await ownRows(batch, workflowId);
+    const held: ConsumptionRequest[] = waiting ?? rows.filter((row) => row.state === 'HELD');
+    const states = await Promise.all(held.map(async (item) => settler.settle(await settlementFor(item, workflowId, signal), signal)));
+    for (const row of rows) if (row.state !== 'HELD') states.push(row.state);
+    intake.finish(batch.batchId);
+    return { settled: count(states, 'SETTLED'), released: count(states, 'RELEASED') };
+  }
+
+  async function settlementFor(item: ConsumptionRequest, workflowId: string, signal: AbortSignal): Promise<Settlement> {
+    if (!item.keyed && !intake.isWaiting(item.id)) {
+      return release(
+        item.id,
+        workflowId,
+        'ABANDONED',
+        'The process that took the request died before there was an answer, and without a key nobody can ask for it again',
+      );
+    }
+    const outcome = await providers.complete(
+      {
+        consumptionId: item.id,
+        provider: item.provider,
+        ...(item.model !== null && { model: item.model }),
+        messages: [{ role: 'user', content: item.prompt ?? DEFAULT_PROMPT }],
+        maxTokens: item.tokens,
+      },
+      { signal },
+    );
+    if (signal.aborted) throw new Error('The activity was cancelled', { cause: signal.reason });
+    return outcome.ok
+      ? { id: item.id, workflowId, charge: item.tokens, code: null, detail: null, attempts: outcome.attempts, answer: outcome.answer }
+      : release(item.id, workflowId, outcome.code, outcome.detail, outcome.attempts);
+  }
+
+  /** Give back whatever this workflow holds, because its reserve step failed. The waiting callers learn it at once. */
+  async function releaseHolds(batch: ConsumptionBatch): Promise<{ settled: number; released: number }> {
+    const workflowId = ownWorkflowId();
+    const detail = 'The ledger did not answer; nothing was charged';
+    for (const id of batch.consumptionIds) intake.answer(id, { kind: 'ended', code: 'SERVICE_UNAVAILABLE', detail });
+    intake.finish(batch.batchId);
+    const held = (await ownRows(batch, workflowId)).filter((row) => row.state === 'HELD');
+    if (held.length > 0) await ledger.settle(held.map((row) => release(row.id, workflowId, 'SERVICE_UNAVAILABLE', detail)));
+    return { settled: 0, released: held.length };
+  }
+
+  async function publishUsage(batch: ConsumptionBatch): Promise<void> {
+    intake.finish(batch.batchId);
+    await usage.publish(await ledger.usageOf(ownWorkflowId(), batch.consumptionIds));
+  }
+
+  async function ownRows(batch: ConsumptionBatch, workflowId: string): Promise<ConsumptionRow[]> {
+    return (await ledger.find(batch.consumptionIds)).filter((row) => row.workflowId === workflowId);
+  }
+
+  return { reserveTokens, callProviders, releaseHolds, publishUsage };
+}
+
+const ownWorkflowId = (): string => Context.current().info.workflowExecution?.workflowId ?? '';
+
+const count = (states: readonly string[], state: string): number => states.filter((one) => one === state).length;
+
+function release(id: string, workflowId: string, code: ErrorCode, detail: string, attempts = 0): Settlement {
+  return { id, workflowId, charge: 0, code, detail, attempts, answer: null };
+}

@@ -1,0 +1,102 @@
+import { idempotencyKey, providerName, timestamp, uuid, z } from './common.js';
+import { isZone } from '../../domain/quota-window.js';
+import { TIERS } from '../../domain/tiers.js';
+
+/** PostgreSQL stores neither NUL nor unpaired surrogates in JSON; one such prompt must not fail the batch it shares. */
+const storable = (text: string) => !text.includes('\0') && text.isWellFormed();
+
+export const consumeBody = z
+  .object({
+    userId: uuid,
+    orgId: uuid.optional().openapi({ description: "Spend the organisation's pool instead of the user's" }),
+    provider: providerName,
+    tokens: z.int().min(1).max(10_000),
+    prompt: z.string().max(200_000).refine(storable, 'must be well-formed Unicode without NUL').optional(),
+    model: z.string().min(1).max(100).refine(storable, 'must be well-formed Unicode without NUL').optional(),
+    tag: z
+      .string()
+      .regex(/^[\w.:/-]{1,64}$/, '1–64 letters, digits and _ . : / -')
+      .optional()
+      .openapi({ description: 'Groups usage in reports' }),
+  })
+  .openapi('Consume');
+export type ConsumeBody = z.output<typeof consumeBody>;
+
+export const idempotencyHeaders = z.object({ 'idempotency-key': idempotencyKey });
+
+const providerResponse = z.looseObject({ id: z.string(), provider: providerName, message: z.string() });
+
+export const consumeAnswer = z
+  .object({
+    allowed: z.literal(true),
+    capacity: z.int(),
+    used: z.int(),
+    remaining: z.int(),
+    waitSeconds: z.int(),
+    timestamp,
+    consumptionId: uuid,
+    providerResponse,
+  })
+  .openapi('Consumed');
+
+export const consumptionParams = z.object({ consumptionId: uuid });
+
+export const consumptionView = z
+  .object({
+    consumptionId: uuid,
+    userId: uuid,
+    orgId: uuid.nullable(),
+    provider: providerName,
+    tokens: z.int(),
+    state: z.enum(['HELD', 'SETTLED', 'RELEASED', 'REFUSED']),
+    allowed: z.boolean().nullable().openapi({ description: 'null while it is held' }),
+    charged: z.int(),
+    reasons: z.array(z.object({ code: z.string(), detail: z.string() })),
+    attempts: z.int().openapi({ description: 'HTTP calls sent to the provider' }),
+    bucket: z.looseObject({}).nullable(),
+    workflowId: z.string().nullable(),
+    temporalCommand: z.string().nullable().openapi({ description: 'Shows the workflow that carried this consumption' }),
+    correlationId: z.string(),
+    createdAt: timestamp,
+    decidedAt: timestamp.nullable(),
+    providerResponse: providerResponse.nullable(),
+  })
+  .openapi('Consumption');
+
+export const quotaQuery = z.object({ userId: uuid, provider: providerName });
+export const orgQuotaQuery = z.object({ orgId: uuid, provider: providerName });
+
+const balance = {
+  provider: providerName,
+  totalTokens: z.int(),
+  remainingTokens: z.int(),
+  reservedTokens: z.int(),
+  resetTime: timestamp,
+  updatedAt: timestamp,
+};
+export const quotaView = z.object({ userId: uuid, ...balance }).openapi('Quota');
+export const orgQuotaView = z.object({ orgId: uuid, ...balance }).openapi('OrgQuota');
+
+export const orgQuotaBody = z
+  .object({ orgId: uuid, provider: providerName, totalTokens: z.int().min(0).max(1_000_000_000_000) })
+  .openapi('SetOrgQuota');
+
+const zone = z.string().refine(isZone, 'must be an IANA time zone such as Europe/Berlin').openapi({ example: 'Europe/Berlin' });
+const customTerms = z.object({
+  capacityMultiplier: z.number().positive().max(10_000),
+  leakMultiplier: z.number().positive().max(10_000),
+  allowance: z.int().min(0),
+  cap: z.int().min(0).nullable(),
+});
+
+export const ownerParams = z.object({ ownerKind: z.enum(['users', 'orgs']), ownerId: uuid });
+export const policyBody = z
+  .object({ tier: z.enum(TIERS), zone: zone.default('UTC'), custom: customTerms.optional() })
+  .refine((body) => body.custom === undefined || body.tier === 'ENTERPRISE', {
+    path: ['custom'],
+    message: 'only ENTERPRISE has custom terms',
+  })
+  .openapi('SetTier');
+export const policyView = z
+  .object({ ownerKind: z.enum(['user', 'org']), ownerId: uuid, tier: z.enum(TIERS), zone: z.string(), custom: customTerms.nullable() })
+  .openapi('Tier');
