@@ -16,6 +16,7 @@ export const WORKFLOWS = {
   rollUpUsage: 'rollUpUsage',
   reconcileLedger: 'reconcileLedger',
   enforceRetention: 'enforceRetention',
+  scanAnomalies: 'scanAnomalies',
 } as const;
 
 export const workflowIds = {
@@ -27,6 +28,7 @@ export const SCHEDULES = {
   rollUpUsage: 'usage-roll-up',
   reconcileLedger: 'ledger-reconciliation',
   enforceRetention: 'retention',
+  scanAnomalies: 'usage-anomaly-scan',
 } as const;
 
 /** Names of the custom search attributes; temporal-config/ registers them with these types. */
@@ -95,13 +97,7 @@ export interface PurchaseOrder {
 
 /** Why a purchase ended as FAILED. */
 export type PurchaseFailure =
-  | 'PAYMENT_DECLINED'
-  | 'CAPTURE_DECLINED'
-  | 'POOL_CAP_EXCEEDED'
-  | 'CANCELLED'
-  | 'APPROVAL_MISSING'
-  | 'LIMIT_REACHED'
-  | 'STEP_FAILED';
+  'PAYMENT_DECLINED' | 'CAPTURE_DECLINED' | 'POOL_CAP_EXCEEDED' | 'CANCELLED' | 'APPROVAL_MISSING' | 'LIMIT_REACHED' | 'STEP_FAILED';
 
 /** What a purchase's workflow remembers beside its argument: enough to answer a caller while the row is not written yet. */
 export interface PurchaseMemo {
