@@ -1,0 +1,47 @@
+import type { Express, RequestHandler } from 'express';
+import type { Config } from '../../config.js';
+import type { Logger } from '../../telemetry/log.js';
+import type { Operation } from '../http/openapi.js';
+import { createServiceApp, listen, type RunningServer } from '../http/service.js';
+import { anomalies } from './anomalies.js';
+import { health } from './health.js';
+import type { AnalyticsDependencies, Route } from './query.js';
+import { report } from './report.js';
+import { timeseries } from './timeseries.js';
+import { usage } from './usage.js';
+
+const routes: readonly Route[] = [health, usage, report, anomalies, timeseries];
+
+export const operations: readonly Operation[] = routes.map((route) => route.operation);
+
+export interface AnalyticsOptions extends Omit<AnalyticsDependencies, 'clock'> {
+  config: Config;
+  log: Logger;
+  /** Proves who calls; refuses with UNAUTHENTICATED */
+  authenticate: RequestHandler;
+  clock?: () => Date;
+}
+
+export function createAnalyticsApp(options: AnalyticsOptions): Express {
+  const dependencies: AnalyticsDependencies = { ...options, clock: options.clock ?? (() => new Date()) };
+  return createServiceApp({
+    name: 'analytics-service',
+    title: 'Leaky Tokens: analytics service',
+    config: options.config,
+    log: options.log,
+    operations,
+    serverUrl: options.config.services.analytics,
+    readiness: { store: () => options.usage.ping() },
+    routes: (router) => {
+      for (const { operation, handle } of routes) {
+        const guards = operation.public ? [] : [options.authenticate];
+        router[operation.method](operation.path, ...guards, handle(dependencies));
+      }
+    },
+  });
+}
+
+/** @throws Error when the port is taken */
+export function startAnalytics(options: AnalyticsOptions): Promise<RunningServer> {
+  return listen(createAnalyticsApp(options), options.config.host, options.config.ports.analytics);
+}
