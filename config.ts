@@ -68,6 +68,8 @@ const environmentSchema = z.object({
   LEAKY_TRUST_PROXY: z.string().default('').describe("Express 'trust proxy' value; empty: none"),
   LEAKY_BODY_LIMIT_BYTES: count(1_048_576),
   LEAKY_SERVICE_TIMEOUT_MS: count(5_000),
+  LEAKY_GATEWAY_BULKHEAD: count(100).describe('Calls in flight to one service; more wait'),
+  LEAKY_GATEWAY_BULKHEAD_WAIT_MS: count(500).describe('How long a call waits for a place before 503'),
 
   LEAKY_BUCKET_STRATEGY: z.enum(['LEAKY_BUCKET', 'TOKEN_BUCKET', 'FIXED_WINDOW']).default('LEAKY_BUCKET'),
   LEAKY_BUCKET_CAPACITY: count(1000),
@@ -193,6 +195,8 @@ function shape(env: Environment) {
       rateLimitExempt: list(env.LEAKY_RATE_LIMIT_EXEMPT),
       routeRules: json('LEAKY_GATEWAY_ROUTES', env.LEAKY_GATEWAY_ROUTES, routeRules, {}),
       serviceTimeoutMs: env.LEAKY_SERVICE_TIMEOUT_MS,
+      bulkhead: env.LEAKY_GATEWAY_BULKHEAD,
+      bulkheadWaitMs: env.LEAKY_GATEWAY_BULKHEAD_WAIT_MS,
     },
     http: {
       corsOrigins: list(env.LEAKY_CORS_ORIGINS),

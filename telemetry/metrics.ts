@@ -47,6 +47,12 @@ export const metrics = {
     labelNames: ['policy'],
     registers,
   }),
+  breakerState: new Gauge({
+    name: 'leaky_gateway_breaker_state',
+    help: 'Circuit breaker of a service: 0 closed, 1 half-open, 2 open',
+    labelNames: ['service'],
+    registers,
+  }),
   sagas: new Counter({
     name: 'leaky_purchase_transitions_total',
     help: 'Purchase saga transitions by status reached',
