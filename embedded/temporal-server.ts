@@ -37,7 +37,7 @@ export async function startTemporal(options: EmbeddedTemporalOptions): Promise<G
     signal: 'TERM',
     graceSeconds: GRACE_SECONDS,
     logFile: path.join(options.dataDir, 'logs/temporal.log'),
-    env: { PATH: '/usr/local/bin:/usr/bin:/bin', HOME: folder, ...GO_RUNTIME },
+    env: { PATH: '/usr/local/bin:/usr/bin:/bin', HOME: folder },
     cwd: folder,
   });
 }
@@ -47,6 +47,3 @@ const DYNAMIC_CONFIG: Record<string, string> = {
   'matching.numTaskqueueReadPartitions': '1',
   'matching.numTaskqueueWritePartitions': '1',
 };
-
-/** Collects garbage a little earlier than Go would: measured idle 20 % smaller, throughput the same. */
-const GO_RUNTIME = { GOGC: '75' };

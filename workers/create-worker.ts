@@ -1,0 +1,82 @@
+import { type NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker';
+import { temporal as proto } from '@temporalio/proto';
+import path from 'node:path';
+import { distRoot } from '../root.js';
+
+export interface RunningWorker {
+  taskQueue: string;
+  /** Resolves when the server has seen this worker poll: work started from then on is not left waiting */
+  polled(): Promise<void>;
+  /** Rejects when the worker can't go on; resolves after `stop` */
+  ended: Promise<void>;
+  /** Stops polling, lets running activities finish within the grace, and resolves when all is still */
+  stop(): Promise<void>;
+}
+
+export type WorkerTuning = Pick<
+  WorkerOptions,
+  | 'maxConcurrentWorkflowTaskExecutions'
+  | 'maxConcurrentActivityTaskExecutions'
+  | 'maxConcurrentLocalActivityExecutions'
+  | 'maxCachedWorkflows'
+  | 'workflowTaskPollerBehavior'
+  | 'activityTaskPollerBehavior'
+  | 'reuseV8Context'
+>;
+
+export interface CreateWorkerOptions {
+  connection: NativeConnection;
+  namespace: string;
+  taskQueue: string;
+  activities: object;
+  shutdownGraceMs: number;
+  tuning?: WorkerTuning;
+}
+
+const POLL_TIMEOUT_MS = 20_000;
+
+/** Starts a worker on one task queue with the bundle that the build made. Runtime logging must be installed before. */
+export async function createWorker(options: CreateWorkerOptions): Promise<RunningWorker> {
+  const { connection, namespace, taskQueue } = options;
+  const worker = await Worker.create({
+    connection,
+    namespace,
+    taskQueue,
+    workflowBundle: { codePath: path.join(distRoot, 'workflow-bundle.js') },
+    activities: options.activities,
+    shutdownGraceTime: options.shutdownGraceMs,
+    shutdownForceTime: options.shutdownGraceMs + 5_000,
+    // A task of a workflow whose worker died waits this long for it before another worker may take it over; the default is 10 s.
+    stickyQueueScheduleToStartTimeout: '2s',
+    ...options.tuning,
+  });
+  const ended = worker.run();
+  // Whoever awaits `ended` sees the failure; before that, it must not be an unhandled rejection.
+  ended.catch(() => undefined);
+  return {
+    taskQueue,
+    ended,
+    polled: () => Promise.race([untilPolled(connection, namespace, taskQueue, worker.options.identity), ended]),
+    stop: async () => {
+      if (worker.getState() === 'RUNNING') worker.shutdown();
+      await ended;
+    },
+  };
+}
+
+const { TASK_QUEUE_TYPE_WORKFLOW } = proto.api.enums.v1.TaskQueueType;
+
+/** The worker's own state says that it wants to poll; the server's list of pollers says that a poll has arrived. */
+async function untilPolled(connection: NativeConnection, namespace: string, taskQueue: string, identity: string): Promise<void> {
+  const deadline = Date.now() + POLL_TIMEOUT_MS;
+  for (;;) {
+    const { pollers } = await connection.workflowService.describeTaskQueue({
+      namespace,
+      taskQueue: { name: taskQueue },
+      taskQueueType: TASK_QUEUE_TYPE_WORKFLOW,
+    });
+    if (pollers.some((poller) => poller.identity === identity)) return;
+    if (Date.now() > deadline) throw new Error(`The worker of ${taskQueue} has not polled within ${POLL_TIMEOUT_MS / 1000} s`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
