@@ -1,7 +1,7 @@
 import cors from 'cors';
 import express, { type Express, type Router } from 'express';
 import helmet from 'helmet';
-import { createServer, type Server } from 'node:http';
+import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Config } from '../../config.js';
 import { Problem } from '../../contracts/errors.js';
@@ -111,7 +111,7 @@ export interface RunningServer {
 }
 
 /** @throws Error with the address in its message when the port is taken */
-export async function listen(app: Express, host: string, port: number): Promise<RunningServer> {
+export async function listen(app: RequestListener, host: string, port: number): Promise<RunningServer> {
   const server = createServer({ keepAliveTimeout: 65_000 }, app);
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) =>
