@@ -1,5 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, renameSync, statSync } from 'node:fs';
+import type { Socket } from 'node:net';
 import path from 'node:path';
 
 /**
@@ -76,14 +77,18 @@ export async function spawnGuarded(options: GuardedOptions): Promise<GuardedChil
     child.once('exit', (code, signal) => resolve(signal ? `signal ${signal}` : `exit status ${code ?? 0}`));
   });
   await started(child, options.name);
-  // The pipe alone must not keep our process alive, nor an error of it (the shell is gone) end us.
-  child.stdin?.on('error', () => undefined);
+  // The pipe must not keep our process alive: when all else is done we may end, and the child with us. Nor may its error end us.
+  const pipe = child.stdin as Socket;
+  pipe.on('error', () => undefined);
+  pipe.unref();
+  child.unref();
   return {
     pid: child.pid ?? 0,
     ended,
     logTail: () => tail(options.logFile, offset),
     stop: async () => {
-      child.stdin?.destroy();
+      child.ref();
+      pipe.destroy();
       await ended;
     },
   };

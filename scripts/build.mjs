@@ -6,7 +6,8 @@ import path from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
-const dist = path.resolve(root, process.env.LEAKY_DIST ?? 'dist');
+export const distFolder = path.resolve(root, process.env.LEAKY_DIST ?? 'dist');
+const dist = distFolder;
 const skipped = new Set(['node_modules', 'dist', 'data', '.cache', '.git']);
 
 /** Relative paths of all TypeScript sources, sorted. */
