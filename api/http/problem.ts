@@ -28,6 +28,8 @@ export function problemBody(code: ErrorCode, detail: string, path: string, corre
 export function sendProblem(res: Response, code: ErrorCode, detail: string, extras: ProblemExtras = {}): void {
   if (extras.retryAfterSeconds !== undefined) res.setHeader('Retry-After', String(Math.max(1, Math.ceil(extras.retryAfterSeconds))));
   if (code === 'UNAUTHENTICATED') res.setHeader('WWW-Authenticate', 'Bearer realm="leaky-tokens"');
+  // The gateway's breaker must not hold a provider's fault against the service that reports it.
+  if (code.startsWith('PROVIDER_')) res.setHeader('X-Leaky-Fault-Origin', 'provider');
   res
     .status(ERRORS[code].status)
     .type('application/problem+json')
@@ -70,7 +72,7 @@ export function problemHandler(log: Logger): ErrorRequestHandler {
       error instanceof Problem
         ? error
         : error instanceof z.ZodError
-          ? new Problem('INVALID_REQUEST', summary(error), { errors: fieldErrors(error) })
+          ? invalid(error)
           : fromExpress(error as { type?: string; status?: number });
     if (problem) {
       if (problem.status >= 500) log.warn({ err: problem, correlationId: res.locals.correlationId }, problem.detail);
@@ -80,6 +82,13 @@ export function problemHandler(log: Logger): ErrorRequestHandler {
     log.error({ err: error, correlationId: res.locals.correlationId, method: req.method, path: req.path }, 'unexpected error');
     sendProblem(res, 'INTERNAL', 'Something went wrong on our side; the correlation id identifies this request');
   };
+}
+
+/** A name outside the closed list of providers has a code of its own, in queries as in bodies. */
+function invalid(error: z.ZodError): Problem {
+  const [first] = error.issues;
+  const unknownProvider = error.issues.length === 1 && first?.code === 'invalid_value' && first.path.join('.') === 'provider' && first.input !== undefined;
+  return new Problem(unknownProvider ? 'UNKNOWN_PROVIDER' : 'INVALID_REQUEST', summary(error), { errors: fieldErrors(error) });
 }
 
 function summary(error: z.ZodError): string {

@@ -7,6 +7,7 @@ import type { Config } from '../../config.js';
 import { Problem } from '../../contracts/errors.js';
 import type { Logger } from '../../telemetry/log.js';
 import { metrics, registry } from '../../telemetry/metrics.js';
+import { answerClientError } from './client-error.js';
 import { correlationId } from './correlation.js';
 import { openApiDocument, openApiRoutes, type Operation } from './openapi.js';
 import { notFound, problemHandler } from './problem.js';
@@ -112,7 +113,12 @@ export interface RunningServer {
 
 /** @throws Error with the address in its message when the port is taken */
 export async function listen(app: RequestListener, host: string, port: number): Promise<RunningServer> {
-  const server = createServer({ keepAliveTimeout: 65_000 }, app);
+  // Slow senders of headers or bodies are cut off; answers, streams among them, may take as long as they like.
+  const server = createServer(
+    { keepAliveTimeout: 65_000, headersTimeout: 10_000, requestTimeout: 30_000, connectionsCheckingInterval: 5_000 },
+    app,
+  );
+  server.on('clientError', answerClientError);
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) =>
       reject(error.code === 'EADDRINUSE' ? new Error(`Port ${port} on ${host} is already in use`, { cause: error }) : error),
