@@ -1,0 +1,136 @@
+import { ConstantBackoff, handleWhenResult, retry } from 'cockatiel';
+import type { Request, Response } from 'express';
+import { createProxyServer, type ServerOptions } from 'http-proxy-3';
+import { Agent, type ClientRequest, type IncomingMessage, type ServerResponse } from 'node:http';
+import { Agent as SecureAgent } from 'node:https';
+import { BodyBytes } from './body.js';
+import type { Verdict } from './breaker.js';
+
+export interface ForwardOptions {
+  target: URL;
+  body: Buffer;
+  /** Until the answer is complete; for a stream, until its head and then between its parts */
+  timeoutMs: number;
+  /** Sees the answer's head before it is passed on */
+  onAnswer: (answer: IncomingMessage) => void;
+}
+
+/** `fault` is null when an answer is on its way to the client, or the client is gone. */
+export interface ForwardResult {
+  verdict: Verdict;
+  fault: 'timeout' | 'unreachable' | null;
+  /** Nothing was done yet, or doing it twice is the same as once */
+  repeatable?: boolean;
+}
+
+interface Exchange {
+  options: ForwardOptions;
+  call: ClientRequest | null;
+  settle: (result: ForwardResult) => void;
+  deadline: NodeJS.Timeout;
+  timedOut: boolean;
+}
+
+export interface Forwarder {
+  /** Sends the request on and streams the answer back. Resolves when the answer's head is there, or there will be none. Never rejects. */
+  forward(req: Request, res: Response, options: ForwardOptions): Promise<ForwardResult>;
+  close(): void;
+}
+
+/** Set by a service whose fault lies with the LLM provider: the service itself is well, and its breaker stays closed. */
+const FAULT_ORIGIN = 'x-leaky-fault-origin';
+const STREAM = /^(?:text\/event-stream|application\/x-ndjson)/;
+const IDEMPOTENT = new Set(['GET', 'HEAD', 'PUT', 'DELETE', 'OPTIONS']);
+const RETRY_AFTER_MS = 20;
+
+/**
+ * One repetition, for the two cases where it is safe and helps: the connection was refused, so nothing was sent; or a kept
+ * connection was closed under an idempotent request, as happens when a service restarts.
+ */
+const repeatOnce = retry(
+  handleWhenResult((result) => (result as ForwardResult).repeatable === true),
+  { maxAttempts: 1, backoff: new ConstantBackoff(RETRY_AFTER_MS) },
+);
+
+export function createForwarder(): Forwarder {
+  const agents = { 'http:': new Agent({ keepAlive: true, noDelay: true }), 'https:': new SecureAgent({ keepAlive: true, noDelay: true }) };
+  const exchanges = new WeakMap<IncomingMessage, Exchange>();
+  // `toProxy` sends the path as it came: it has been checked, and parsing it again could make another one of it.
+  const proxy = createProxyServer({ changeOrigin: true, toProxy: true });
+
+  proxy.on('proxyReq', (call, req) => {
+    const exchange = exchanges.get(req);
+    if (!exchange) return;
+    exchange.call = call;
+    if (exchange.timedOut) call.destroy();
+  });
+  proxy.on('proxyRes', (answer, req, res) => {
+    const exchange = exchanges.get(req);
+    if (exchange) passOn(exchange, answer, res);
+  });
+
+  function attempt(req: Request, res: Response, options: ForwardOptions): Promise<ForwardResult> {
+    return new Promise((settle) => {
+      const expire = () => {
+        exchange.timedOut = true;
+        exchange.call?.destroy();
+      };
+      const exchange: Exchange = { options, call: null, settle, deadline: setTimeout(expire, options.timeoutMs), timedOut: false };
+      exchanges.set(req, exchange);
+      // The library ends the call when the client hangs up.
+      res.once('close', () => {
+        clearTimeout(exchange.deadline);
+        settle({ verdict: 'neutral', fault: null });
+      });
+      const { target } = options;
+      const request: ServerOptions = {
+        target,
+        agent: target.protocol === 'https:' ? agents['https:'] : agents['http:'],
+        prependPath: target.pathname !== '/',
+        buffer: new BodyBytes(options.body),
+      };
+      proxy.web(req, res, request, (error: NodeJS.ErrnoException) => {
+        clearTimeout(exchange.deadline);
+        if (exchange.timedOut) settle({ verdict: 'failure', fault: 'timeout' });
+        else settle({ verdict: 'failure', fault: 'unreachable', repeatable: !res.headersSent && isRepeatable(req, exchange.call, error) });
+      });
+    });
+  }
+
+  return {
+    forward: (req, res, options) => repeatOnce.execute(() => attempt(req, res, options)),
+    close: () => {
+      agents['http:'].destroy();
+      agents['https:'].destroy();
+    },
+  };
+}
+
+function isRepeatable(req: Request, call: ClientRequest | null, error: NodeJS.ErrnoException): boolean {
+  if (error.code === 'ECONNREFUSED') return true;
+  const mayRepeat = IDEMPOTENT.has(req.method) || req.headers['idempotency-key'] !== undefined;
+  return mayRepeat && call?.reusedSocket === true && (error.code === 'ECONNRESET' || error.code === 'EPIPE');
+}
+
+function verdictOf(answer: IncomingMessage): Verdict {
+  const status = answer.statusCode ?? 500;
+  return status >= 500 && answer.headers[FAULT_ORIGIN] !== 'provider' ? 'failure' : 'success';
+}
+
+function passOn(exchange: Exchange, answer: IncomingMessage, res: ServerResponse): void {
+  const { options, call } = exchange;
+  const verdict = verdictOf(answer);
+  options.onAnswer(answer);
+  if (STREAM.test(answer.headers['content-type'] ?? '')) {
+    clearTimeout(exchange.deadline);
+    call?.setTimeout(options.timeoutMs, () => call.destroy());
+    // The head of a stream must not wait for its first part. The library writes it right after this event.
+    process.nextTick(() => res.flushHeaders());
+  }
+  answer.once('close', () => {
+    clearTimeout(exchange.deadline);
+    // An answer that breaks off must break off for the client too; otherwise it would look pending for ever.
+    if (!answer.complete) res.destroy();
+  });
+  exchange.settle({ verdict, fault: null });
+}
