@@ -12,6 +12,8 @@ export interface Caller {
   apiKeyId: string | null;
   /** Tier of that API key, if it has one */
   keyTier: string | null;
+  /** Organisation that API key is bound to, if any */
+  keyOrgId?: string | null;
 }
 
 declare global {

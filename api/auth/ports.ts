@@ -1,0 +1,140 @@
+import type { JWK } from 'jose';
+
+/** What the auth service needs to keep. Expected refusals are returned values. Instants are Dates, hashes lower-case hex. */
+
+export type OrgRole = 'OWNER' | 'MEMBER';
+
+export interface User {
+  id: string;
+  username: string;
+  /** Null only for the first ADMIN, who comes from configuration */
+  email: string | null;
+  passwordHash: string;
+  roles: string[];
+  createdAt: Date;
+}
+
+export interface NewUser {
+  id: string;
+  username: string;
+  /** The form of the name that must be unique: see `usernameKey` in api/auth/names.ts */
+  usernameKey: string;
+  email: string | null;
+  passwordHash: string;
+  roles: string[];
+}
+
+export interface Users {
+  create(user: NewUser): Promise<{ createdAt: Date } | 'USERNAME_TAKEN' | 'EMAIL_TAKEN'>;
+  /** Whether a registration would be refused now; spares a refused one the cost of hashing. */
+  taken(usernameKey: string, email: string): Promise<'USERNAME_TAKEN' | 'EMAIL_TAKEN' | null>;
+  byUsernameKey(usernameKey: string): Promise<User | null>;
+  byId(id: string): Promise<User | null>;
+  addRole(userId: string, role: string): Promise<void>;
+}
+
+export interface ApiKey {
+  id: string;
+  userId: string;
+  orgId: string | null;
+  name: string;
+  tier: string | null;
+  createdAt: Date;
+  expiresAt: Date | null;
+  lastUsedAt: Date | null;
+}
+
+/** A secret that stops working at `validUntil`, which may be past. */
+export interface SecretEnding {
+  secretHash: string;
+  validUntil: Date;
+}
+
+/** What one secret proves right now. */
+export interface KeyHolder {
+  key: ApiKey;
+  username: string;
+  roles: string[];
+  orgs: string[];
+  /** When this very secret stops working: the end of its grace or of the key, whichever is first; null: never */
+  validUntil: Date | null;
+}
+
+export interface ApiKeys {
+  /** NOT_A_MEMBER: the owner does not belong to the organisation the key would be bound to. */
+  create(key: Omit<ApiKey, 'createdAt' | 'lastUsedAt'> & { secretHash: string }): Promise<ApiKey | 'NO_SUCH_USER' | 'NOT_A_MEMBER'>;
+  byId(id: string): Promise<ApiKey | null>;
+  list(userId: string): Promise<ApiKey[]>;
+  /** The secrets that stopped working; null when the user has no such key. */
+  remove(userId: string, id: string): Promise<SecretEnding[] | null>;
+  /** Replaces the secret. The old one works until `graceEnds`, the one before it ends at once. Null: no such key. */
+  rotate(id: string, secretHash: string, graceEnds: Date): Promise<SecretEnding[] | null>;
+  /** Null when the secret is unknown, expired, rotated out or revoked. */
+  holder(secretHash: string): Promise<KeyHolder | null>;
+  markUsed(uses: ReadonlyMap<string, Date>): Promise<void>;
+  /** Endings since `since`, for caches that were not listening. */
+  endings(since: Date): Promise<SecretEnding[]>;
+}
+
+export interface Org {
+  id: string;
+  name: string;
+  createdAt: Date;
+}
+
+export interface OrgMember {
+  orgId: string;
+  userId: string;
+  username: string;
+  role: OrgRole;
+  createdAt: Date;
+}
+
+export interface Orgs {
+  /** Creates the organisation with its creator as OWNER. */
+  create(id: string, name: string, ownerId: string): Promise<Org | 'NO_SUCH_USER'>;
+  exists(id: string): Promise<boolean>;
+  /** Organisations of a user with the role held in each, oldest first. */
+  of(userId: string): Promise<(Org & { role: OrgRole })[]>;
+  roleOf(orgId: string, userId: string): Promise<OrgRole | null>;
+  members(orgId: string): Promise<OrgMember[]>;
+  /** Adds a member or changes the role of one. */
+  putMember(
+    orgId: string,
+    userId: string,
+    role: OrgRole,
+  ): Promise<{ member: OrgMember; created: boolean } | 'NO_SUCH_ORG' | 'NO_SUCH_USER' | 'LAST_OWNER'>;
+  /** Also deletes the member's keys that are bound to the organisation, and returns the secrets that ended with them. */
+  removeMember(orgId: string, userId: string): Promise<SecretEnding[] | 'NOT_A_MEMBER' | 'LAST_OWNER'>;
+}
+
+export interface SigningKeyRecord {
+  kid: string;
+  publicJwk: JWK;
+  /** As stored: encrypted or plain JSON */
+  privateJwk: string;
+  createdAt: Date;
+}
+
+export interface SigningKeys {
+  /** The active key and the public parts of all keys whose tokens may still live, newest first. */
+  load(retiredWithinSeconds: number): Promise<{ active: SigningKeyRecord | null; publicJwks: JWK[] }>;
+  /**
+   * Retires the active key and activates a new one, in one step that no other process can interleave. With `olderThan`, only
+   * when there is no active key or it was created before that instant; false: nothing was done.
+   */
+  rotate(make: () => Promise<Omit<SigningKeyRecord, 'createdAt'>>, olderThan?: Date): Promise<boolean>;
+  /** Stores another form of the active key's private part (encrypted instead of plain). */
+  replacePrivate(kid: string, privateJwk: string): Promise<void>;
+  /** Forgets keys retired for longer than this. */
+  purge(retiredForSeconds: number): Promise<void>;
+}
+
+export interface Accounts {
+  users: Users;
+  apiKeys: ApiKeys;
+  orgs: Orgs;
+  signingKeys: SigningKeys;
+  /** Resolves when the store answers */
+  ping(): Promise<void>;
+}

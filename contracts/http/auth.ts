@@ -1,0 +1,96 @@
+import { TIERS } from '../../domain/tiers.js';
+import { timestamp, uuid, z } from './common.js';
+
+/** bcrypt reads 72 bytes and ignores the rest, so a longer password would be weaker than it looks. */
+export const PASSWORD_MAX_BYTES = 72;
+export const MAX_GRACE_SECONDS = 7 * 86_400;
+
+const utf8 = new TextEncoder();
+export const byteLength = (text: string): number => utf8.encode(text).length;
+
+const username = z
+  .string()
+  .transform((text) => text.normalize('NFKC').trim())
+  .pipe(
+    z
+      .string()
+      .min(3)
+      .max(50)
+      .regex(/^[\p{L}\p{M}\p{N} ._@+-]+$/u, 'letters, digits, spaces and . _ @ + - only'),
+  )
+  .openapi({ type: 'string', minLength: 3, maxLength: 50, example: 'ada' });
+const email = z
+  .string()
+  .transform((text) => text.trim().toLowerCase())
+  .pipe(z.email().max(254))
+  .openapi({ type: 'string', format: 'email', example: 'ada@example.com' });
+const password = z
+  .string()
+  .min(8)
+  .refine((text) => byteLength(text) <= PASSWORD_MAX_BYTES, `at most ${PASSWORD_MAX_BYTES} bytes in UTF-8`)
+  .openapi({ format: 'password', maxLength: PASSWORD_MAX_BYTES, example: 'correct horse battery' });
+const label = z
+  .string()
+  .trim()
+  .min(1)
+  .max(100)
+  .regex(/^[^\p{Cc}\p{Cs}]+$/u, 'no control characters');
+const id = uuid.toLowerCase();
+const nullableTimestamp = timestamp.nullable();
+const roles = z.array(z.string()).openapi({ example: ['USER'] });
+const jwt = z.string().openapi({ description: 'RS256 JWT', example: 'eyJhbGciOiJSUzI1NiIsImtpZCI6…' });
+const rawKey = z.string().openapi({ description: 'Shown once', example: 'leaky_7f0c3c54-4f1e-4d5e-9d7b-0d9f1a4b6c11_4be1…' });
+
+export const registerBody = z.object({ username, email, password });
+export const registered = z.object({ userId: uuid, username: z.string(), email: z.string(), token: jwt, roles, createdAt: timestamp });
+
+/** Laxer than registration: what can't be an account's name or password is simply wrong. */
+export const loginBody = z.object({ username: z.string().min(1).max(1_000), password: z.string().min(1).max(1_000) });
+export const loggedIn = z.object({ userId: uuid, username: z.string(), token: jwt, roles, expiresAt: timestamp });
+
+export const createApiKeyBody = z.object({
+  userId: id,
+  name: label,
+  expiresAt: z.iso
+    .datetime({ offset: true })
+    .nullish()
+    .openapi({ description: 'In the future; default: never', example: '2027-01-31T12:00:00Z' }),
+  orgId: id.nullish().openapi({ description: 'Binds the key to an organisation its owner belongs to' }),
+  tier: z.enum(TIERS).nullish().openapi({ description: 'Set by an ADMIN only' }),
+});
+export const createdApiKey = z.object({
+  id: uuid,
+  userId: uuid,
+  name: z.string(),
+  createdAt: timestamp,
+  expiresAt: nullableTimestamp,
+  rawKey,
+});
+export const listApiKeysQuery = z.object({ userId: id });
+export const listedApiKeys = z.array(
+  z.object({ id: uuid, name: z.string(), createdAt: timestamp, expiresAt: nullableTimestamp, lastUsedAt: nullableTimestamp }),
+);
+export const deleteApiKeyQuery = z.object({ userId: id, apiKeyId: id });
+export const apiKeyParams = z.object({ id });
+export const rotateApiKeyBody = z.object({
+  graceSeconds: z.int().min(0).max(MAX_GRACE_SECONDS).default(0).openapi({ description: 'How long the old secret still works' }),
+});
+export const apiKeyHeaders = z.object({ 'x-api-key': z.string() });
+export const validApiKey = z.object({ userId: uuid, name: z.string(), expiresAt: nullableTimestamp, roles });
+export const exchangedApiKey = z.object({
+  token: jwt.openapi({ description: 'Internal JWT of a few minutes' }),
+  expiresAt: timestamp,
+  /** When the presented secret itself stops working */
+  keyValidUntil: nullableTimestamp,
+});
+
+export const createOrgBody = z.object({ name: label });
+const orgRole = z.enum(['OWNER', 'MEMBER']);
+export const org = z.object({ orgId: uuid, name: z.string(), role: orgRole, createdAt: timestamp });
+export const orgParams = z.object({ orgId: id });
+export const putMemberBody = z.object({ userId: id, role: orgRole.default('MEMBER') });
+export const memberQuery = z.object({ userId: id });
+export const orgMember = z.object({ orgId: uuid, userId: uuid, username: z.string(), role: orgRole, createdAt: timestamp });
+
+export const jwkSet = z.object({ keys: z.array(z.looseObject({ kty: z.string(), kid: z.string() })) });
+export const rotatedSigningKey = z.object({ kid: z.string() });
