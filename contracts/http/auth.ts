@@ -87,10 +87,12 @@ export const exchangedApiKey = z.object({
 export const createOrgBody = z.object({ name: label });
 const orgRole = z.enum(['OWNER', 'MEMBER']);
 export const org = z.object({ orgId: uuid, name: z.string(), role: orgRole, createdAt: timestamp });
+export const orgList = z.array(org);
 export const orgParams = z.object({ orgId: id });
 export const putMemberBody = z.object({ userId: id, role: orgRole.default('MEMBER') });
 export const memberQuery = z.object({ userId: id });
 export const orgMember = z.object({ orgId: uuid, userId: uuid, username: z.string(), role: orgRole, createdAt: timestamp });
+export const orgMemberList = z.array(orgMember);
 
 export const jwkSet = z.object({ keys: z.array(z.looseObject({ kty: z.string(), kid: z.string() })) });
 export const rotatedSigningKey = z.object({ kid: z.string() });

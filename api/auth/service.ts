@@ -1,0 +1,42 @@
+import type { Express } from 'express';
+import { createServiceApp } from '../http/service.js';
+import { apiKeyOperations, apiKeyRoutes } from './api-keys.js';
+import type { AuthContext } from './context.js';
+import { keyCheckOperations, keyCheckRoutes } from './key-checks.js';
+import { loginOperations, loginRoutes } from './login.js';
+import { memberOperations, memberRoutes } from './members.js';
+import { orgOperations, orgRoutes } from './orgs.js';
+import { registerOperations, registerRoutes } from './register.js';
+import { signingKeyOperations, signingKeyRoutes } from './signing-keys.js';
+
+/** Every operation of the service, for its own OpenAPI document and for the gateway's. */
+export const authOperations = [
+  ...registerOperations,
+  ...loginOperations,
+  ...apiKeyOperations,
+  ...keyCheckOperations,
+  ...orgOperations,
+  ...memberOperations,
+  ...signingKeyOperations,
+];
+
+export function createAuthService(context: AuthContext): Express {
+  return createServiceApp({
+    name: 'auth',
+    title: 'Leaky Tokens: auth',
+    config: context.config,
+    log: context.log,
+    operations: authOperations,
+    serverUrl: context.config.services.auth,
+    readiness: { postgres: () => context.accounts.ping(), signingKey: () => context.keyring.active() },
+    routes: (router) => {
+      registerRoutes(router, context);
+      loginRoutes(router, context);
+      keyCheckRoutes(router, context);
+      apiKeyRoutes(router, context);
+      orgRoutes(router, context);
+      memberRoutes(router, context);
+      signingKeyRoutes(router, context);
+    },
+  });
+}

@@ -1,0 +1,90 @@
+import { createLocalJWKSet, errors, type JWK, type JWTVerifyGetKey } from 'jose';
+import type { Config } from '../../config.js';
+import type { Logger } from '../../telemetry/log.js';
+import { createAuthenticator } from '../http/authenticate.js';
+import type { KeyRevocations } from '../http/key-revocations.js';
+import { listen, type RunningServer } from '../http/service.js';
+import { announce, type AuthContext } from './context.js';
+import { ensureFirstAdmin } from './first-admin.js';
+import { createKeyProof } from './key-proof.js';
+import { createKeyring, type Keyring } from './keyring.js';
+import { createLoginThrottle } from './login-throttle.js';
+import { createPasswords } from './passwords.js';
+import type { Accounts } from './ports.js';
+import { createAuthService } from './service.js';
+import { createTokenIssuer } from './tokens.js';
+
+export interface AuthDeps {
+  config: Config;
+  log: Logger;
+  accounts: Accounts;
+  /** In one process: the very instance the other services' authenticators subscribe to */
+  revocations: KeyRevocations;
+}
+
+const HOUR_MS = 3_600_000;
+
+/** Starts the auth service on config.ports.auth. Signing key and first ADMIN exist when it resolves. */
+export async function startAuth({ config, log, accounts, revocations }: AuthDeps): Promise<RunningServer> {
+  const keyring = createKeyring(accounts.signingKeys, config.auth, log);
+  await keyring.rotateIfDue();
+  const issuer = createTokenIssuer(keyring, config.auth);
+  const keyProof = createKeyProof(accounts.apiKeys, issuer, log);
+  const authenticator = createAuthenticator({ config, log, revocations, keys: ownKeys(keyring), exchange: keyProof.exchange });
+  const context: AuthContext = {
+    config,
+    log,
+    accounts,
+    revocations,
+    passwords: createPasswords(),
+    keyring,
+    issuer,
+    keyProof,
+    throttle: createLoginThrottle(config.auth.loginAttempts, config.auth.loginWindowSeconds),
+    authenticator,
+  };
+  await ensureFirstAdmin(context);
+  await announceRecentEndings(context);
+  const server = await listen(createAuthService(context), config.host, config.ports.auth);
+  const rotation = setInterval(() => {
+    keyring.rotateIfDue().catch((error: unknown) => log.error({ err: error }, 'the signing key could not be checked for its age'));
+  }, HOUR_MS);
+  rotation.unref();
+  return {
+    port: server.port,
+    async close(graceMs) {
+      clearInterval(rotation);
+      await server.close(graceMs);
+      authenticator.close();
+      await keyProof.close();
+      await context.passwords.close();
+    },
+  };
+}
+
+/** The service verifies tokens with its own keys, and looks again when another process has rotated them. */
+function ownKeys(keyring: Keyring): JWTVerifyGetKey {
+  let from: JWK[] | undefined;
+  let local: ReturnType<typeof createLocalJWKSet> | undefined;
+  const keys = async (maxAgeMs?: number) => {
+    const publicJwks = await keyring.publicJwks(maxAgeMs);
+    if (!local || from !== publicJwks) local = createLocalJWKSet({ keys: (from = publicJwks) });
+    return local;
+  };
+  return async (header, token) => {
+    try {
+      return await (
+        await keys()
+      )(header, token);
+    } catch (error) {
+      if (!(error instanceof errors.JWKSNoMatchingKey)) throw error;
+      return (await keys(0))(header, token);
+    }
+  };
+}
+
+/** A process that has just started remembers no ending, while tokens made from an ended secret may still live. */
+async function announceRecentEndings({ accounts, revocations, config }: AuthContext): Promise<void> {
+  const since = new Date(Date.now() - (config.auth.internalTokenTtlSeconds + 60) * 1_000);
+  await announce(revocations, await accounts.apiKeys.endings(since));
+}
