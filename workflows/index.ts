@@ -1,2 +1,2 @@
 /** Everything a worker can run; the bundle is built from here. One line per module. */
-export {};
+export { purchaseQuota } from './quota-purchase.js';
