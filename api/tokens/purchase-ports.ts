@@ -1,0 +1,45 @@
+import type { ProviderName } from '../../contracts/providers.js';
+import type { PurchaseFailure, PurchaseMemo, PurchaseOrder, SagaStatus } from '../../contracts/temporal.js';
+
+/** The durable record of a purchase, as written by its workflow. */
+export interface PurchaseRecord {
+  id: string;
+  userId: string;
+  orgId: string | null;
+  provider: ProviderName;
+  tokens: number;
+  amountCents: number;
+  idempotencyKey: string | null;
+  payloadHash: string;
+  status: SagaStatus;
+  failureReason: PurchaseFailure | null;
+  failureDetail: string | null;
+  /** What the purchase is stuck on; null when it is not parked */
+  parkedOn: string | null;
+  correlationId: string;
+  workflowId: string;
+  createdAt: Date;
+  updatedAt: Date;
+}
+
+export interface PurchaseReader {
+  find(sagaId: string): Promise<PurchaseRecord | null>;
+  /** Newest first; `before` is the last purchase of the page before. */
+  newest(userId: string, limit: number, before: { createdAt: string; id: string } | null): Promise<PurchaseRecord[]>;
+}
+
+/** The workflow engine did not answer in time or refused the work. What was asked may still happen; asking again is safe. */
+export class EngineUnreachable extends Error {
+  override readonly name = 'EngineUnreachable';
+}
+
+/** Purchases as workflows. Every call answers or throws EngineUnreachable within a bounded time. */
+export interface PurchaseEngine {
+  /** EXISTS: a purchase of this saga id is or was there; nothing was started. */
+  start(order: PurchaseOrder): Promise<'STARTED' | 'EXISTS'>;
+  find(sagaId: string): Promise<{ status: SagaStatus; memo: PurchaseMemo } | null>;
+  /** GONE: no running workflow has this saga id. */
+  cancel(sagaId: string): Promise<{ result: 'CANCELLING' | 'GONE' } | { result: 'REFUSED'; detail: string }>;
+  /** False: no running workflow has this saga id. */
+  signal(sagaId: string, name: 'approve' | 'retryNow'): Promise<boolean>;
+}

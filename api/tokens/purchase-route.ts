@@ -1,0 +1,89 @@
+import type { RequestHandler, Response } from 'express';
+import type { z } from 'zod';
+import { Problem } from '../../contracts/errors.js';
+import { purchaseAccepted, purchaseBody, purchaseHeaders } from '../../contracts/http/purchases.js';
+import { poolOf, type PurchaseOrder } from '../../contracts/temporal.js';
+import { callerOf, requireMember, requireSelf } from '../http/caller.js';
+import type { Operation } from '../http/openapi.js';
+import { askEngine, findSaga, type PurchaseDeps } from './purchase-deps.js';
+import { makeOrder } from './purchase-orders.js';
+
+export const purchaseOperation: Operation = {
+  method: 'post',
+  path: '/api/v1/tokens/purchase',
+  summary: 'Buy quota. Answers as soon as the purchase is started; follow it with GET /api/v1/tokens/purchase/{sagaId}',
+  tag: 'purchases',
+  body: purchaseBody,
+  headers: purchaseHeaders,
+  responses: {
+    202: { description: 'Started, or the first purchase of this Idempotency-Key', schema: purchaseAccepted },
+    400: { description: 'Not valid, or more than the pool may hold (POOL_CAP_EXCEEDED)' },
+    403: { description: 'For another user, or for an organisation you are not a member of' },
+    409: { description: 'The Idempotency-Key was used with another body' },
+    503: { description: 'Purchases are switched off, or the workflow engine does not answer; a repeat with the same key is safe' },
+  },
+};
+
+/** Checks that write nothing, then starts the workflow, which writes everything. */
+export function purchase(deps: PurchaseDeps): RequestHandler {
+  return async (req, res) => {
+    if (!deps.config.flags.sagaPurchases) throw new Problem('SERVICE_UNAVAILABLE', 'Purchases are switched off (flag sagaPurchases)');
+    const body = purchaseBody.parse(req.body ?? {});
+    const key = purchaseHeaders.parse(req.headers)['idempotency-key'] ?? null;
+    await requireRights(deps, res, body);
+    const order = makeOrder(body, {
+      paymentMethod: knownMethod(deps, body.paymentMethod),
+      idempotencyKey: key,
+      correlationId: res.locals.correlationId,
+      limitSeconds: deps.config.purchase.limitSeconds,
+      approvalAboveTokens: deps.config.purchase.approvalAboveTokens,
+      now: deps.clock(),
+    });
+    const accepted = (await repeated(deps, order)) ?? (await begin(deps, order));
+    res.status(202).location(`/api/v1/tokens/purchase/${accepted.sagaId}`).json(accepted);
+  };
+}
+
+type Accepted = z.input<typeof purchaseAccepted>;
+
+/** The row answers a repeated key for ever, also long after the workflow's history is gone. Null: there is no row (yet). */
+async function repeated(deps: PurchaseDeps, order: PurchaseOrder): Promise<Accepted | null> {
+  if (order.idempotencyKey === null) return null;
+  const record = await deps.purchases.find(order.sagaId);
+  return record && first({ ...record, createdAt: record.createdAt.toISOString() }, record.payloadHash, order);
+}
+
+async function begin(deps: PurchaseDeps, order: PurchaseOrder): Promise<Accepted> {
+  const room = await deps.ledger.headroom(poolOf(order));
+  if (room !== null && order.tokens > room) {
+    // The room may be gone because of this very purchase, begun by a parallel request with the same key.
+    const earlier = await repeated(deps, order);
+    if (earlier) return earlier;
+    throw new Problem('POOL_CAP_EXCEEDED', `The pool may take ${Math.max(room, 0)} more tokens; nothing was charged`, {
+      policy: 'pool-cap',
+      limit: Math.max(room, 0),
+    });
+  }
+  const started = await askEngine(order.sagaId, () => deps.engine.start(order));
+  if (started === 'STARTED') return { sagaId: order.sagaId, status: 'STARTED', createdAt: order.createdAt };
+  const earlier = await findSaga(deps, order.sagaId);
+  if (!earlier) throw new Problem('ENGINE_UNAVAILABLE', 'The first purchase of this key cannot be read yet', { retryAfterSeconds: 1 });
+  return first(earlier.view, earlier.payloadHash, order);
+}
+
+function first(saga: Pick<Accepted, 'status' | 'createdAt'>, payloadHash: string, order: PurchaseOrder): Accepted {
+  if (payloadHash === order.payloadHash) return { sagaId: order.sagaId, status: saga.status, createdAt: saga.createdAt };
+  throw new Problem('IDEMPOTENCY_KEY_REUSED', 'This Idempotency-Key belongs to a purchase with another body', { sagaId: order.sagaId });
+}
+
+async function requireRights(deps: PurchaseDeps, res: Response, body: z.output<typeof purchaseBody>): Promise<void> {
+  const caller = callerOf(res);
+  requireSelf(caller, body.userId);
+  if (body.orgId) await requireMember(deps.memberships, caller, body.orgId);
+}
+
+function knownMethod({ paymentMethods }: PurchaseDeps, method = paymentMethods.fallback): string {
+  const fault = paymentMethods.fault(method);
+  if (fault === null) return method;
+  throw new Problem('INVALID_REQUEST', `paymentMethod: ${fault}`, { errors: [{ field: 'paymentMethod', message: fault }] });
+}

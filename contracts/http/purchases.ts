@@ -1,0 +1,68 @@
+import { idempotencyKey, providerName, timestamp, uuid, z } from './common.js';
+
+export const MAX_PURCHASE_TOKENS = 1_000_000;
+
+export const purchaseBody = z
+  .object({
+    userId: uuid.describe('Who buys: yourself, or anyone for an ADMIN'),
+    orgId: uuid.nullish().describe('Fill the pool of this organisation, of which you are a member, instead of your own'),
+    provider: providerName,
+    tokens: z.int().min(1).max(MAX_PURCHASE_TOKENS),
+    paymentMethod: z
+      .string()
+      .min(1)
+      .max(100)
+      .optional()
+      .describe('A payment method id of the payment provider; with the simulator the behaviour to show, such as sim_approve'),
+  })
+  .openapi('Purchase');
+
+export const purchaseHeaders = z.object({
+  'idempotency-key': idempotencyKey.describe('Same key and same body: the first purchase. Same key and another body: 409'),
+});
+
+export const sagaStatus = z.enum(['STARTED', 'PAYMENT_RESERVED', 'TOKENS_ALLOCATED', 'COMPLETED', 'FAILED']);
+
+export const purchaseAccepted = z.object({ sagaId: uuid, status: sagaStatus, createdAt: timestamp }).openapi('PurchaseAccepted');
+
+export const failureReason = z.enum([
+  'PAYMENT_DECLINED',
+  'CAPTURE_DECLINED',
+  'POOL_CAP_EXCEEDED',
+  'CANCELLED',
+  'APPROVAL_MISSING',
+  'LIMIT_REACHED',
+  'STEP_FAILED',
+]);
+
+export const purchaseView = z
+  .object({
+    id: uuid,
+    userId: uuid,
+    orgId: uuid.nullable(),
+    provider: providerName,
+    tokens: z.int(),
+    amountCents: z.int().optional().describe('US cents'),
+    idempotencyKey: z.string().nullable(),
+    status: sagaStatus,
+    failureReason: failureReason.optional(),
+    failureDetail: z.string().optional(),
+    parkedOn: z.string().optional().describe('What the purchase is stuck on, until an operator helps'),
+    workflowId: z.string(),
+    createdAt: timestamp,
+    updatedAt: timestamp,
+  })
+  .openapi('PurchaseSaga');
+
+export const purchaseParams = z.object({ sagaId: uuid });
+
+export const purchasesQuery = z.object({
+  userId: uuid.optional().describe('Default: yourself'),
+  limit: z.coerce.number().int().min(1).max(100).default(20),
+  cursor: z.string().max(200).optional().describe('nextCursor of the page before'),
+});
+
+export const purchasePage = z.object({
+  items: z.array(purchaseView),
+  nextCursor: z.string().nullable().describe('null: there are no older ones'),
+});
