@@ -3,16 +3,16 @@ import type { Database } from './pool.js';
 import { ensurePool, headroom, resetWindowOf } from './pools.js';
 
 /** Purchased tokens in two phases; the state machine is in migrations/0002_ledger.sql (allocate_purchase, end_allocation). */
-export function createPurchaseLedger(db: Database, clock: () => Date = () => new Date()): PurchaseLedger {
+export function createPurchaseLedger(db: Database): PurchaseLedger {
   async function end(sagaId: string, state: 'POSTED' | 'VOIDED'): Promise<void> {
     const { rows } = await db.query<{ state: string }>('SELECT end_allocation($1, $2) AS state', [sagaId, state]);
     if (rows[0]?.state !== state) throw new Error(`The allocation of saga ${sagaId} is ${rows[0]?.state}, it cannot become ${state}`);
   }
   return {
     async allocate(sagaId, pool, tokens): Promise<AllocationOutcome> {
-      await ensurePool(db, pool, clock());
+      await ensurePool(db, pool);
       // Due windows are reset first: an allowance that is about to expire must not count against the cap.
-      await resetWindowOf(db, pool, clock());
+      await resetWindowOf(db, pool);
       const { rows } = await db.query<{ outcome: 'OK' | 'OVER_CAP' | 'VOIDED' }>(
         'SELECT allocate_purchase($1, $2, $3, $4, $5) AS outcome',
         [sagaId, pool.ownerKind, pool.ownerId, pool.provider, tokens],
@@ -22,6 +22,6 @@ export function createPurchaseLedger(db: Database, clock: () => Date = () => new
     },
     post: (sagaId) => end(sagaId, 'POSTED'),
     void: (sagaId) => end(sagaId, 'VOIDED'),
-    headroom: (pool) => headroom(db, pool, clock()),
+    headroom: (pool) => headroom(db, pool),
   };
 }

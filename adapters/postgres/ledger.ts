@@ -17,11 +17,10 @@ import { resetWindowOf } from './pools.js';
 export interface LedgerOptions {
   /** false: consumptions are recorded but hold and charge nothing */
   enforceQuota: boolean;
-  clock?: () => Date;
 }
 
 /** The consumption side of the ledger. The rules that must hold under concurrency are in migrations/0002_ledger.sql. */
-export function createConsumptionLedger(db: Database, { enforceQuota, clock = () => new Date() }: LedgerOptions): ConsumptionLedger {
+export function createConsumptionLedger(db: Database, { enforceQuota }: LedgerOptions): ConsumptionLedger {
   async function reserve(workflowId: string, requests: readonly ConsumptionRequest[]): Promise<ReserveOutcome[]> {
     const { rows } = await db.query<{ id: string; outcome: HoldState | 'FOREIGN' | 'WINDOW_DUE'; available: number }>({
       name: 'reserve_tokens',
@@ -36,7 +35,7 @@ export function createConsumptionLedger(db: Database, { enforceQuota, clock = ()
     }
     if (due.size === 0) return done;
     const again = requests.filter((request) => due.has(request.id));
-    for (const request of again) await resetWindowOf(db, poolKeyOf(request), clock());
+    for (const request of again) await resetWindowOf(db, poolKeyOf(request));
     return [...done, ...(await reserve(workflowId, again))];
   }
 
@@ -88,7 +87,7 @@ export function createConsumptionLedger(db: Database, { enforceQuota, clock = ()
   };
 }
 
-function poolKeyOf(request: ConsumptionRequest) {
+function poolKeyOf(request: Pick<ConsumptionRequest, 'orgId' | 'userId' | 'provider'>) {
   return {
     ownerKind: request.orgId === null ? ('user' as const) : ('org' as const),
     ownerId: request.orgId ?? request.userId,

@@ -11,6 +11,8 @@ const LEDGER_NAMESPACE = '5f0f6f0e-6a0c-4c43-9d43-6b0a9c1c6d55';
 export interface StoredPool extends PoolBalance {
   zone: string;
   updatedAt: Date;
+  /** The database's clock at the read: it alone decides whether a window is over */
+  readAt: Date;
 }
 
 export interface QuotaPolicy {
@@ -24,10 +26,12 @@ export const DEFAULT_POLICY: QuotaPolicy = { tier: 'STANDARD', zone: 'UTC', cust
 type Queryable = Pick<Database | Connection, 'query'>;
 
 export async function findPool(db: Queryable, key: PoolKey): Promise<StoredPool | null> {
-  const { rows } = await db.query<Record<string, number> & { cap: number | null; zone: string; reset_at: Date; updated_at: Date }>({
+  const { rows } = await db.query<
+    Record<string, number> & { cap: number | null; zone: string; reset_at: Date; updated_at: Date; read_at: Date }
+  >({
     name: 'find_pool',
-    text: `SELECT allowance_remaining, purchased_remaining, reserved, pending, consumed_total, allowance, cap, zone, reset_at, updated_at
-             FROM pools WHERE owner_kind = $1 AND owner_id = $2 AND provider = $3`,
+    text: `SELECT allowance_remaining, purchased_remaining, reserved, pending, consumed_total, allowance, cap, zone, reset_at, updated_at,
+                  now() AS read_at FROM pools WHERE owner_kind = $1 AND owner_id = $2 AND provider = $3`,
     values: [key.ownerKind, key.ownerId, key.provider],
   });
   const row = rows[0];
@@ -43,6 +47,7 @@ export async function findPool(db: Queryable, key: PoolKey): Promise<StoredPool 
     resetAt: row.reset_at,
     zone: row.zone,
     updatedAt: row.updated_at,
+    readAt: row.read_at,
   };
 }
 
@@ -56,7 +61,7 @@ export async function findPolicy(db: Queryable, ownerKind: PoolKey['ownerKind'],
 }
 
 /** Creates the pool with its owner's terms when it does not exist; the first window's allowance is granted with it. */
-export async function ensurePool(db: Queryable, key: PoolKey, now: Date): Promise<void> {
+export async function ensurePool(db: Queryable, key: PoolKey): Promise<void> {
   const policy = await findPolicy(db, key.ownerKind, key.ownerId);
   const terms = termsOf(policy.tier, policy.custom);
   const allowance = Math.min(terms.allowance, terms.cap ?? terms.allowance);
@@ -74,7 +79,7 @@ export async function ensurePool(db: Queryable, key: PoolKey, now: Date): Promis
       terms.allowance,
       terms.cap,
       policy.zone,
-      nextReset(now, policy.zone),
+      nextReset(new Date(), policy.zone),
       allowance,
       ledgerRef(key, 'opened'),
     ],
@@ -82,22 +87,22 @@ export async function ensurePool(db: Queryable, key: PoolKey, now: Date): Promis
 }
 
 /** Ends the pool's window when it is over: grants the next allowance, once however many ask. */
-export async function resetWindowOf(db: Queryable, key: PoolKey, now: Date): Promise<void> {
+export async function resetWindowOf(db: Queryable, key: PoolKey): Promise<void> {
   const pool = await findPool(db, key);
-  if (!pool || pool.resetAt > now) return;
+  if (!pool || pool.resetAt > pool.readAt) return;
   await db.query('SELECT reset_window($1, $2, $3, $4, $5, $6)', [
     key.ownerKind,
     key.ownerId,
     key.provider,
     pool.resetAt,
-    nextReset(now, pool.zone),
+    nextReset(pool.readAt, pool.zone),
     ledgerRef(key, pool.resetAt.toISOString()),
   ]);
 }
 
-export async function headroom(db: Queryable, key: PoolKey, now: Date): Promise<number | null> {
+export async function headroom(db: Queryable, key: PoolKey): Promise<number | null> {
   const pool = await findPool(db, key);
-  if (pool) return headroomOf(pool, now);
+  if (pool) return headroomOf(pool, pool.readAt);
   const policy = await findPolicy(db, key.ownerKind, key.ownerId);
   const terms = termsOf(policy.tier, policy.custom);
   return terms.cap === null ? null : Math.max(0, terms.cap - Math.min(terms.allowance, terms.cap));

@@ -72,7 +72,7 @@ export function problemHandler(log: Logger): ErrorRequestHandler {
       error instanceof Problem
         ? error
         : error instanceof z.ZodError
-          ? invalid(error)
+          ? new Problem('INVALID_REQUEST', summary(error), { errors: fieldErrors(error) })
           : fromExpress(error as { type?: string; status?: number });
     if (problem) {
       if (problem.status >= 500) log.warn({ err: problem, correlationId: res.locals.correlationId }, problem.detail);
@@ -82,13 +82,6 @@ export function problemHandler(log: Logger): ErrorRequestHandler {
     log.error({ err: error, correlationId: res.locals.correlationId, method: req.method, path: req.path }, 'unexpected error');
     sendProblem(res, 'INTERNAL', 'Something went wrong on our side; the correlation id identifies this request');
   };
-}
-
-/** A name outside the closed list of providers has a code of its own, in queries as in bodies. */
-function invalid(error: z.ZodError): Problem {
-  const [first] = error.issues;
-  const unknownProvider = error.issues.length === 1 && first?.code === 'invalid_value' && first.path.join('.') === 'provider' && first.input !== undefined;
-  return new Problem(unknownProvider ? 'UNKNOWN_PROVIDER' : 'INVALID_REQUEST', summary(error), { errors: fieldErrors(error) });
 }
 
 function summary(error: z.ZodError): string {

@@ -20,11 +20,18 @@ export const consumeBody = z
       .openapi({ description: 'Groups usage in reports' }),
   })
   .openapi('Consume');
+export { z };
 export type ConsumeBody = z.output<typeof consumeBody>;
 
 export const idempotencyHeaders = z.object({ 'idempotency-key': idempotencyKey });
 
-const providerResponse = z.looseObject({ id: z.string(), provider: providerName, message: z.string() });
+const providerResponse = z.object({
+  id: z.string(),
+  provider: providerName,
+  model: z.string(),
+  message: z.string(),
+  usage: z.object({ promptTokens: z.int(), completionTokens: z.int(), totalTokens: z.int() }).nullable(),
+});
 
 export const consumeAnswer = z
   .object({
@@ -53,7 +60,9 @@ export const consumptionView = z
     charged: z.int(),
     reasons: z.array(z.object({ code: z.string(), detail: z.string() })),
     attempts: z.int().openapi({ description: 'HTTP calls sent to the provider' }),
-    bucket: z.looseObject({}).nullable(),
+    bucket: z
+      .object({ capacity: z.int(), used: z.int(), remaining: z.int() })
+      .openapi({ description: 'The rate bucket after the decision' }),
     workflowId: z.string().nullable(),
     temporalCommand: z.string().nullable().openapi({ description: 'Shows the workflow that carried this consumption' }),
     correlationId: z.string(),
@@ -100,3 +109,7 @@ export const policyBody = z
 export const policyView = z
   .object({ ownerKind: z.enum(['user', 'org']), ownerId: uuid, tier: z.enum(TIERS), zone: z.string(), custom: customTerms.nullable() })
   .openapi('Tier');
+
+export const statusView = z
+  .object({ service: z.literal('token-service'), status: z.literal('ok'), timestamp, version: z.string() })
+  .openapi('TokenServiceStatus');

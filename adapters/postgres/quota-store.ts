@@ -1,0 +1,93 @@
+import { v7 } from 'uuid';
+import type { PoolSnapshot, QuotaPolicyView, QuotaStore } from '../../api/tokens/ports.js';
+import { PROVIDERS } from '../../contracts/providers.js';
+import type { PoolKey } from '../../contracts/temporal.js';
+import { viewOf } from '../../domain/pool.js';
+import { nextReset } from '../../domain/quota-window.js';
+import { termsOf } from '../../domain/tiers.js';
+import { inTransaction, type Connection, type Database } from './pool.js';
+import { ensurePool, findPolicy, findPool, resetWindowOf, type StoredPool } from './pools.js';
+
+/** Balances for readers, totals and tiers for administrators. Each change is one transaction with its ledger entry. */
+export function createQuotaStore(db: Database): QuotaStore {
+  return {
+    async read(key) {
+      const pool = await findPool(db, key);
+      return pool && snapshotOf(pool);
+    },
+    policyOf: (ownerKind, ownerId) => findPolicy(db, ownerKind, ownerId),
+    setPolicy: (ownerKind, ownerId, policy) => inTransaction(db, (connection) => setPolicy(connection, ownerKind, ownerId, policy)),
+    setTotal: (key, totalTokens) => inTransaction(db, (connection) => setTotal(connection, key, totalTokens)),
+  };
+}
+
+/** A reset that is due but not written yet counts as done, so the reset time shown always lies ahead. */
+function snapshotOf(pool: StoredPool): PoolSnapshot {
+  const resetAt = pool.resetAt <= pool.readAt ? nextReset(pool.readAt, pool.zone) : pool.resetAt;
+  return { ...viewOf(pool, pool.readAt), resetAt, updatedAt: pool.updatedAt };
+}
+
+async function setPolicy(db: Connection, ownerKind: PoolKey['ownerKind'], ownerId: string, policy: QuotaPolicyView): Promise<void> {
+  await db.query(
+    `INSERT INTO quota_policies (owner_kind, owner_id, tier, custom, zone) VALUES ($1, $2, $3, $4, $5)
+     ON CONFLICT (owner_kind, owner_id) DO UPDATE SET tier = $3, custom = $4, zone = $5, updated_at = now()`,
+    [ownerKind, ownerId, policy.tier, policy.custom && JSON.stringify(policy.custom), policy.zone],
+  );
+  const terms = termsOf(policy.tier, policy.custom);
+  // Alphabetical, as every writer locks pools in the order of their keys.
+  for (const provider of [...PROVIDERS].sort()) {
+    const key = { ownerKind, ownerId, provider };
+    if (terms.allowance > 0) await ensurePool(db, key);
+    const pool = await lockedPool(db, key);
+    if (!pool) continue;
+    const room =
+      terms.cap === null ? Infinity : terms.cap - pool.allowanceRemaining - pool.purchasedRemaining - pool.reserved - pool.pending;
+    const grant = Math.max(0, Math.min(terms.allowance - pool.allowance, room));
+    await db.query(
+      `UPDATE pools SET allowance = $4, cap = $5, zone = $6, reset_at = $7, updated_at = now(),
+                        allowance_remaining = allowance_remaining + $8, granted_total = granted_total + $8
+        WHERE owner_kind = $1 AND owner_id = $2 AND provider = $3`,
+      [...keyValues(key), terms.allowance, terms.cap, policy.zone, nextReset(pool.readAt, policy.zone), grant],
+    );
+    if (grant > 0) await enter(db, key, 'grant', grant, 0);
+  }
+}
+
+async function setTotal(db: Connection, key: PoolKey, totalTokens: number): Promise<{ created: boolean; snapshot: PoolSnapshot } | null> {
+  const created = (await findPool(db, key)) === null;
+  await ensurePool(db, key);
+  const pool = await lockedPool(db, key);
+  if (!pool) throw new Error('The pool vanished inside its transaction');
+  const change = totalTokens - viewOf(pool, pool.readAt).totalTokens;
+  if (change < 0 && -change > pool.purchasedRemaining + pool.allowanceRemaining) return null;
+  const fromPurchased = Math.max(change, -pool.purchasedRemaining);
+  const fromAllowance = change - fromPurchased;
+  if (change !== 0) {
+    await db.query(
+      `UPDATE pools SET purchased_remaining = purchased_remaining + $4, allowance_remaining = allowance_remaining + $5, updated_at = now(),
+                        granted_total = granted_total + greatest($4 + $5, 0), expired_total = expired_total - least($4 + $5, 0)
+        WHERE owner_kind = $1 AND owner_id = $2 AND provider = $3`,
+      [...keyValues(key), fromPurchased, fromAllowance],
+    );
+    await enter(db, key, change > 0 ? 'grant' : 'expire', Math.abs(fromAllowance), Math.abs(fromPurchased));
+  }
+  const after = await findPool(db, key);
+  return { created, snapshot: snapshotOf(after ?? pool) };
+}
+
+/** The pool, locked, with a window that is over ended first. */
+async function lockedPool(db: Connection, key: PoolKey): Promise<StoredPool | null> {
+  await db.query('SELECT 1 FROM pools WHERE owner_kind = $1 AND owner_id = $2 AND provider = $3 FOR UPDATE', keyValues(key));
+  await resetWindowOf(db, key);
+  return findPool(db, key);
+}
+
+async function enter(db: Connection, key: PoolKey, kind: 'grant' | 'expire', allowance: number, purchased: number): Promise<void> {
+  await db.query(
+    `INSERT INTO ledger_entries (ref_id, kind, owner_kind, owner_id, provider, allowance_tokens, purchased_tokens)
+     VALUES ($4, $5, $1, $2, $3, $6, $7)`,
+    [...keyValues(key), v7(), kind, allowance, purchased],
+  );
+}
+
+const keyValues = (key: PoolKey): [string, string, string] => [key.ownerKind, key.ownerId, key.provider];

@@ -1,0 +1,83 @@
+import type { Client } from '@temporalio/client';
+import { v7 } from 'uuid';
+import type { ConsumptionRequest } from '../../activities/consumption-ports.js';
+import { TASK_QUEUES, WORKFLOWS, workflowIds, type ConsumptionBatch } from '../../contracts/temporal.js';
+import { GroupCommit } from '../../domain/group-commit.js';
+import type { Logger } from '../../telemetry/log.js';
+import { metrics } from '../../telemetry/metrics.js';
+import type { MemoryIntake } from './intake.js';
+
+const START_DEADLINE_MS = 5_000;
+
+export interface BatchStarterOptions {
+  startsInFlight: number;
+  maxItems: number;
+  maxBytes: number;
+}
+
+/**
+ * Starts one workflow for all requests that arrived while the last start was in flight. The worker of this process gets the
+ * first workflow task with the answer to the start (eager start), so a batch begins without a poll.
+ */
+export class BatchStarter {
+  private readonly commits: GroupCommit<ConsumptionRequest, void>;
+
+  constructor(
+    private readonly client: Client,
+    private readonly intake: MemoryIntake,
+    private readonly log: Logger,
+    options: BatchStarterOptions,
+  ) {
+    this.commits = new GroupCommit({
+      write: (requests) => this.start(requests),
+      lanes: options.startsInFlight,
+      maxItems: options.maxItems,
+      maxBytes: options.maxBytes,
+      bytesOf: (request) => 300 + (request.prompt?.length ?? 0),
+    });
+  }
+
+  /** The request must have been accepted by the intake, which learns the outcome. */
+  submit(request: ConsumptionRequest): void {
+    void this.commits.submit(request);
+  }
+
+  private async start(requests: ConsumptionRequest[]): Promise<void[]> {
+    const batchId = v7();
+    const batch: ConsumptionBatch = { batchId, consumptionIds: requests.map((request) => request.id) };
+    this.intake.open(batchId, requests);
+    metrics.batchItems.observe(requests.length);
+    try {
+      await this.client.withDeadline(Date.now() + START_DEADLINE_MS, () =>
+        this.client.workflow.start(WORKFLOWS.consumeTokens, {
+          taskQueue: TASK_QUEUES.consumption,
+          workflowId: workflowIds.consumption(batchId),
+          args: [batch],
+          requestEagerStart: true,
+        }),
+      );
+    } catch (error) {
+      this.fail(batchId, requests, error);
+    }
+    return requests.map(() => undefined);
+  }
+
+  /**
+   * A start that failed here may have succeeded at the server. Nothing is lost either way: a batch that was given up finds
+   * neither rows nor requests and ends as abandoned, and one that was claimed already is carried to its end.
+   */
+  private fail(batchId: string, requests: readonly ConsumptionRequest[], error: unknown): void {
+    if (!this.intake.giveUp(batchId)) {
+      this.log.info({ err: error, batchId }, 'the start of a batch failed after its workflow had begun');
+      return;
+    }
+    this.log.warn({ err: error, batchId, items: requests.length }, 'the workflow engine took no batch');
+    for (const { id } of requests) {
+      this.intake.answer(id, {
+        kind: 'ended',
+        code: 'ENGINE_UNAVAILABLE',
+        detail: 'The workflow engine cannot take work right now; nothing was charged',
+      });
+    }
+  }
+}

@@ -1,0 +1,87 @@
+import type { RequestHandler, Response } from 'express';
+import { ERRORS } from '../../contracts/errors.js';
+import { consumeBody, idempotencyHeaders } from '../../contracts/http/tokens.js';
+import type { BucketRule } from '../../domain/leaky-bucket.js';
+import { metrics } from '../../telemetry/metrics.js';
+import { callerOf, requireMember, requireSelf, type Caller, type Memberships } from '../http/caller.js';
+import { sendProblem } from '../http/problem.js';
+import type { Consume, Consumed } from './consume.js';
+
+export interface ConsumeRouteDeps {
+  consume: Consume;
+  memberships: Memberships;
+  bucketRuleOf: (caller: Caller, userId: string) => Promise<BucketRule>;
+  upgradeUrl: string;
+}
+
+/** Faults that came from the provider, not from this service: a gateway in front must not count them against us. */
+const PROVIDER_FAULTS = ['PROVIDER_FAILED', 'PROVIDER_TIMEOUT', 'PROVIDER_UNAVAILABLE'];
+
+export function consumeRoute({ consume, memberships, bucketRuleOf, upgradeUrl }: ConsumeRouteDeps): RequestHandler {
+  return async (req, res) => {
+    const caller = callerOf(res);
+    const body = consumeBody.parse(req.body);
+    const { 'idempotency-key': idempotencyKey } = idempotencyHeaders.parse(req.headers);
+    requireSelf(caller, body.userId);
+    if (body.orgId !== undefined) await requireMember(memberships, caller, body.orgId);
+    const rule = await bucketRuleOf(caller, body.userId);
+    const consumed = await consume({ body, idempotencyKey, correlationId: res.locals.correlationId, rule });
+    metrics.decisions.inc({ provider: body.provider, outcome: outcomeLabel(consumed) });
+    if ('replayed' in consumed && consumed.replayed) res.setHeader('Idempotent-Replayed', 'true');
+    send(res, consumed, upgradeUrl);
+  };
+}
+
+const outcomeLabel = (consumed: Consumed): string =>
+  consumed.kind === 'settled' ? 'OK' : consumed.kind === 'overflow' ? 'BUCKET_OVERFLOW' : consumed.code;
+
+function send(res: Response, consumed: Consumed, upgradeUrl: string): void {
+  switch (consumed.kind) {
+    case 'settled':
+      res.json({
+        allowed: true,
+        ...consumed.bucket,
+        waitSeconds: 0,
+        timestamp: consumed.decidedAt.toISOString(),
+        consumptionId: consumed.id,
+        providerResponse: consumed.answer,
+      });
+      return;
+    case 'overflow':
+      sendOverflow(res, consumed);
+      return;
+    case 'conflict':
+      sendProblem(res, consumed.code, consumed.detail, consumed.code === 'IDEMPOTENCY_IN_FLIGHT' ? { retryAfterSeconds: 1 } : {});
+      return;
+    case 'refused':
+      sendRefusal(res, consumed, upgradeUrl);
+  }
+}
+
+function sendOverflow(res: Response, { id, decision, detail }: Extract<Consumed, { kind: 'overflow' }>): void {
+  const { capacity, used, remaining, waitSeconds } = decision;
+  sendProblem(res, 'BUCKET_OVERFLOW', detail, {
+    allowed: false,
+    capacity,
+    used,
+    remaining,
+    waitSeconds,
+    consumptionId: id,
+    providerResponse: {},
+    policy: 'rate-bucket',
+    limit: capacity,
+    ...(waitSeconds !== null && { retryAfterSeconds: waitSeconds, resetAt: new Date(Date.now() + waitSeconds * 1000).toISOString() }),
+  });
+}
+
+function sendRefusal(res: Response, consumed: Extract<Consumed, { kind: 'refused' }>, upgradeUrl: string): void {
+  const { id, code, detail, available, retryAfterSeconds } = consumed;
+  if (PROVIDER_FAULTS.includes(code)) res.setHeader('X-Leaky-Fault-Origin', 'provider');
+  const quota =
+    code === 'INSUFFICIENT_QUOTA' ? { policy: 'token-quota', upgradeUrl, ...(available !== undefined && { remaining: available }) } : {};
+  const wait = ERRORS[code].status === 503 ? { retryAfterSeconds: retryAfterSeconds ?? 1 } : {};
+  // The operator's detail of a provider fault is in the consumption; the caller gets the constant text of the contract.
+  const message =
+    code === 'PROVIDER_FAILED' ? 'provider call failed' : code === 'PROVIDER_TIMEOUT' ? 'the provider did not answer in time' : detail;
+  sendProblem(res, code, message, { allowed: false, consumptionId: id, ...quota, ...wait });
+}

@@ -1,0 +1,39 @@
+import type { PoolKey } from '../../contracts/temporal.js';
+import type { BucketDecision, BucketRule } from '../../domain/leaky-bucket.js';
+import type { PoolView } from '../../domain/pool.js';
+import type { Tier, TierTerms } from '../../domain/tiers.js';
+
+/** Rate buckets by key `bucket:{userId}:{provider}`. Both operations are atomic per key. */
+export interface BucketStore {
+  pour(key: string, rule: BucketRule, amount: number): Promise<BucketDecision>;
+  /** Takes back what was poured for work that was refused afterwards. */
+  unpour(key: string, rule: BucketRule, amount: number): Promise<void>;
+}
+
+export interface PoolSnapshot extends PoolView {
+  resetAt: Date;
+  updatedAt: Date;
+}
+
+export interface QuotaPolicyView {
+  tier: Tier;
+  zone: string;
+  custom: TierTerms | null;
+}
+
+/** Balances and the terms behind them. */
+export interface QuotaStore {
+  /** null when there is no such pool */
+  read(pool: PoolKey): Promise<PoolSnapshot | null>;
+  policyOf(ownerKind: PoolKey['ownerKind'], ownerId: string): Promise<QuotaPolicyView>;
+  /**
+   * Sets the owner's tier and applies it to its pools: cap and allowance at once, and the allowance of the running window
+   * when the new one is larger. Opens a pool per provider when the tier has an allowance.
+   */
+  setPolicy(ownerKind: PoolKey['ownerKind'], ownerId: string, policy: QuotaPolicyView): Promise<void>;
+  /**
+   * Grants or takes back tokens until the pool's total is `totalTokens`.
+   * @returns null when more than the remaining tokens would have to be taken back
+   */
+  setTotal(pool: PoolKey, totalTokens: number): Promise<{ created: boolean; snapshot: PoolSnapshot } | null>;
+}

@@ -1,0 +1,64 @@
+import { Router } from 'express';
+import { Problem } from '../../contracts/errors.js';
+import { orgQuotaBody, orgQuotaQuery, ownerParams, policyBody, quotaQuery } from '../../contracts/http/tokens.js';
+import type { PoolKey } from '../../contracts/temporal.js';
+import { callerOf, requireAdmin, requireMember, requireSelf, type Memberships } from '../http/caller.js';
+import type { PoolSnapshot, QuotaStore } from './ports.js';
+
+/** Balances for their owners; totals, tiers and zones for an ADMIN. */
+export function quotaRoutes(quota: QuotaStore, memberships: Memberships): Router {
+  const router = Router();
+
+  router.get('/api/v1/tokens/quota', async (req, res) => {
+    const { userId, provider } = quotaQuery.parse(req.query);
+    requireSelf(callerOf(res), userId);
+    res.json({ userId, ...(await balance(quota, { ownerKind: 'user', ownerId: userId, provider })) });
+  });
+
+  router.get('/api/v1/tokens/quota/org', async (req, res) => {
+    const { orgId, provider } = orgQuotaQuery.parse(req.query);
+    await requireMember(memberships, callerOf(res), orgId);
+    res.json({ orgId, ...(await balance(quota, { ownerKind: 'org', ownerId: orgId, provider })) });
+  });
+
+  router.post('/api/v1/tokens/quota/org', async (req, res) => {
+    requireAdmin(callerOf(res));
+    const { orgId, provider, totalTokens } = orgQuotaBody.parse(req.body);
+    const set = await quota.setTotal({ ownerKind: 'org', ownerId: orgId, provider }, totalTokens);
+    if (!set) throw new Problem('CONFLICT', 'More tokens are used or held than this total leaves');
+    res.status(set.created ? 201 : 200).json({ orgId, provider, ...members(set.snapshot) });
+  });
+
+  router.put('/api/v1/tokens/tiers/:ownerKind/:ownerId', async (req, res) => {
+    requireAdmin(callerOf(res));
+    const { ownerKind, ownerId } = ownerParams.parse(req.params);
+    const { tier, zone, custom } = policyBody.parse(req.body);
+    const kind = ownerKind === 'users' ? 'user' : 'org';
+    await quota.setPolicy(kind, ownerId, { tier, zone, custom: custom ?? null });
+    res.json({ ownerKind: kind, ownerId, ...(await quota.policyOf(kind, ownerId)) });
+  });
+
+  router.get('/api/v1/tokens/tiers/:ownerKind/:ownerId', async (req, res) => {
+    const { ownerKind, ownerId } = ownerParams.parse(req.params);
+    if (ownerKind === 'users') requireSelf(callerOf(res), ownerId);
+    else await requireMember(memberships, callerOf(res), ownerId);
+    const kind = ownerKind === 'users' ? 'user' : 'org';
+    res.json({ ownerKind: kind, ownerId, ...(await quota.policyOf(kind, ownerId)) });
+  });
+
+  return router;
+}
+
+async function balance(quota: QuotaStore, pool: PoolKey) {
+  const snapshot = await quota.read(pool);
+  if (!snapshot) throw new Problem('NOT_FOUND', 'There is no such pool: it exists from the first purchase or allowance on');
+  return { provider: pool.provider, ...members(snapshot) };
+}
+
+const members = (snapshot: PoolSnapshot) => ({
+  totalTokens: snapshot.totalTokens,
+  remainingTokens: snapshot.remainingTokens,
+  reservedTokens: snapshot.reservedTokens,
+  resetTime: snapshot.resetAt.toISOString(),
+  updatedAt: snapshot.updatedAt.toISOString(),
+});

@@ -1,0 +1,90 @@
+import type { Client } from '@temporalio/client';
+import type { Express, RequestHandler, Router } from 'express';
+import type { ConsumptionLedger } from '../../activities/consumption-ports.js';
+import type { Providers, UsageSink } from '../../activities/ports.js';
+import type { Config } from '../../config.js';
+import type { Logger } from '../../telemetry/log.js';
+import type { Memberships } from '../http/caller.js';
+import type { Operation } from '../http/openapi.js';
+import { createServiceApp, listen, type RunningServer } from '../http/service.js';
+import { BatchStarter } from './batch-starter.js';
+import { createBucketRules } from './bucket-rule.js';
+import { createConsume } from './consume.js';
+import { consumeRoute } from './consume-route.js';
+import { consumptionRoute } from './consumption-route.js';
+import type { MemoryIntake } from './intake.js';
+import { operations } from './operations.js';
+import type { BucketStore, QuotaStore } from './ports.js';
+import { quotaRoutes } from './quota-routes.js';
+import { RefusalRecorder } from './refusals.js';
+
+export interface TokenServiceOptions {
+  config: Config;
+  log: Logger;
+  version: string;
+  /** On the same NativeConnection as the consumption worker, or starts are not eager */
+  client: Client;
+  /** Shared with the activities of the consumption worker in this process */
+  intake: MemoryIntake;
+  ledger: ConsumptionLedger;
+  providers: Providers;
+  usage: UsageSink;
+  buckets: BucketStore;
+  quota: QuotaStore;
+  memberships: Memberships;
+  authenticate: RequestHandler;
+  purchases: { routes: Router; operations: readonly Operation[] };
+  readiness: Record<string, () => Promise<unknown>>;
+}
+
+/** Beyond the provider's own limits: starting a workflow and taking one over after a crash. */
+const ANSWER_MARGIN_MS = 15_000;
+
+export function createTokensApp(options: TokenServiceOptions): Express {
+  const { config, log, intake, ledger, memberships, quota } = options;
+  const consume = createConsume({
+    ...options,
+    starter: new BatchStarter(options.client, intake, log, {
+      startsInFlight: config.consumption.startsInFlight,
+      maxItems: config.consumption.batchMaxItems,
+      maxBytes: config.consumption.batchMaxBytes,
+    }),
+    refusals: new RefusalRecorder(ledger, options.usage, log),
+    maxInFlight: config.consumption.maxInFlight,
+    answerWithinMs: longestProviderCallMs(config) + ANSWER_MARGIN_MS,
+  });
+  const bucketRuleOf = createBucketRules(quota, config.bucket);
+  return createServiceApp({
+    name: 'token-service',
+    title: 'Leaky Tokens: token service',
+    config,
+    log,
+    operations: [...operations, ...options.purchases.operations],
+    serverUrl: config.services.tokens,
+    readiness: options.readiness,
+    routes: (router) => {
+      router.get('/api/v1/tokens/status', (_req, res) => {
+        res.json({ service: 'token-service', status: 'ok', timestamp: new Date().toISOString(), version: options.version });
+      });
+      router.use('/api/v1/tokens', options.authenticate);
+      router.post(
+        '/api/v1/tokens/consume',
+        consumeRoute({ consume, memberships, bucketRuleOf, upgradeUrl: `${config.publicUrl}/api/v1/tokens/purchase` }),
+      );
+      router.get('/api/v1/tokens/consume/:consumptionId', consumptionRoute(ledger, memberships));
+      router.use(quotaRoutes(quota, memberships));
+      router.use(options.purchases.routes);
+    },
+  });
+}
+
+/** All attempts running into their limit, with the pauses between them. Milliseconds. */
+export function longestProviderCallMs({ providers }: Pick<Config, 'providers'>): number {
+  const pauses = providers.backoffMs * (2 ** (providers.attempts - 1) - 1);
+  return providers.attempts * providers.timeoutMs + pauses;
+}
+
+/** @throws Error when the port is taken */
+export function startTokens(options: TokenServiceOptions): Promise<RunningServer> {
+  return listen(createTokensApp(options), options.config.host, options.config.ports.tokens);
+}
