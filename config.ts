@@ -40,6 +40,8 @@ const environmentSchema = z.object({
   LEAKY_TEMPORAL_UI_PORT: port(8233),
   LEAKY_TEMPORAL_NAMESPACE: z.string().default('default'),
   TEMPORAL_CLI: z.string().optional().describe('Path of the temporal binary'),
+  PATH: z.string().default('').describe('Searched for the temporal binary'),
+  npm_lifecycle_event: z.string().optional().describe('Set by npm: the process then ends when npm does'),
 
   LEAKY_ADMIN_USERNAME: z.string().min(3).max(50).optional(),
   LEAKY_ADMIN_PASSWORD: z.string().min(8).max(72).optional(),
@@ -154,6 +156,7 @@ function shape(env: Environment) {
     logLevel: env.LEAKY_LOG_LEVEL,
     publicUrl: env.LEAKY_PUBLIC_URL ?? local(env.LEAKY_GATEWAY_PORT),
     shutdownGraceMs: env.LEAKY_SHUTDOWN_GRACE_MS,
+    startedByNpm: env.npm_lifecycle_event !== undefined,
     ports: {
       gateway: env.LEAKY_GATEWAY_PORT,
       auth: env.LEAKY_AUTH_PORT,
@@ -173,6 +176,7 @@ function shape(env: Environment) {
       embeddedUiPort: env.LEAKY_TEMPORAL_UI_PORT,
       namespace: env.LEAKY_TEMPORAL_NAMESPACE,
       cli: env.TEMPORAL_CLI,
+      searchPath: env.PATH,
     },
     auth: {
       adminUsername: env.LEAKY_ADMIN_USERNAME,
