@@ -101,6 +101,9 @@ const environmentSchema = z.object({
   LEAKY_CONSUMPTIONS_IN_FLIGHT: count(2_000).describe('Accepted consumptions in progress in one process before 503'),
   LEAKY_PURCHASE_LIMIT_SECONDS: count(600),
   LEAKY_APPROVAL_ABOVE_TOKENS: count(Number.MAX_SAFE_INTEGER).describe('Purchases above this wait for the approve signal'),
+  LEAKY_PAYMENTS: z.enum(['simulator', 'stripe']).default('simulator'),
+  LEAKY_STRIPE_API_KEY: z.string().optional().describe('Required when LEAKY_PAYMENTS is stripe'),
+  LEAKY_STRIPE_BASE_URL: z.url().optional().describe("Unset: Stripe's own address"),
   LEAKY_RETENTION_DAYS: count(90),
   LEAKY_RECONCILE_SECONDS: count(30).describe('How often the ledger is reconciled'),
   LEAKY_ROLLUP_SECONDS: count(15),
@@ -245,6 +248,7 @@ function shape(env: Environment) {
       startsInFlight: env.LEAKY_BATCH_STARTS_IN_FLIGHT,
       maxInFlight: env.LEAKY_CONSUMPTIONS_IN_FLIGHT,
     },
+    payments: { provider: env.LEAKY_PAYMENTS, stripe: { apiKey: env.LEAKY_STRIPE_API_KEY, baseUrl: env.LEAKY_STRIPE_BASE_URL } },
     purchase: { limitSeconds: env.LEAKY_PURCHASE_LIMIT_SECONDS, approvalAboveTokens: env.LEAKY_APPROVAL_ABOVE_TOKENS },
     schedules: {
       retentionDays: env.LEAKY_RETENTION_DAYS,
