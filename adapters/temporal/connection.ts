@@ -6,6 +6,8 @@ export interface Temporal {
   connection: NativeConnection;
   /** On the same connection as the workers: the server then hands a started workflow's first task over at once (eager start). */
   client: Client;
+  /** host:port it is connected to */
+  address: string;
   namespace: string;
   close(): Promise<void>;
 }
@@ -33,7 +35,7 @@ export async function connectTemporal(options: TemporalOptions, signal?: AbortSi
       throw new Error(`No Temporal server answers at ${options.address} (${reason(error)})`, { cause: error });
     });
   const client = new Client({ connection, namespace: options.namespace });
-  return { connection, client, namespace: options.namespace, close: () => connection.close() };
+  return { connection, client, address: options.address, namespace: options.namespace, close: () => connection.close() };
 }
 
 const reason = (error: unknown) => (error instanceof Error ? error.message : String(error));
