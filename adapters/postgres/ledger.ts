@@ -14,6 +14,9 @@ import { jsonb } from './json.js';
 import type { Database } from './pool.js';
 import { resetWindowOf } from './pools.js';
 
+/** A window can end again between its reset and the next try; more than once would be a fault. */
+const MAX_RESETS = 3;
+
 export interface LedgerOptions {
   /** false: consumptions are recorded but hold and charge nothing */
   enforceQuota: boolean;
@@ -21,7 +24,7 @@ export interface LedgerOptions {
 
 /** The consumption side of the ledger. The rules that must hold under concurrency are in migrations/0002_ledger.sql. */
 export function createConsumptionLedger(db: Database, { enforceQuota }: LedgerOptions): ConsumptionLedger {
-  async function reserve(workflowId: string, requests: readonly ConsumptionRequest[]): Promise<ReserveOutcome[]> {
+  async function reserve(workflowId: string, requests: readonly ConsumptionRequest[], resets = MAX_RESETS): Promise<ReserveOutcome[]> {
     const { rows } = await db.query<{ id: string; outcome: HoldState | 'FOREIGN' | 'WINDOW_DUE'; available: number }>({
       name: 'reserve_tokens',
       text: 'SELECT id, outcome, available FROM reserve_tokens($1, $2, $3)',
@@ -34,13 +37,14 @@ export function createConsumptionLedger(db: Database, { enforceQuota }: LedgerOp
       else done.push({ id, state: outcome, available });
     }
     if (due.size === 0) return done;
+    if (resets === 0) throw new Error('The quota windows of a batch are still over after they were reset');
     const again = requests.filter((request) => due.has(request.id));
     for (const request of again) await resetWindowOf(db, poolKeyOf(request));
-    return [...done, ...(await reserve(workflowId, again))];
+    return [...done, ...(await reserve(workflowId, again, resets - 1))];
   }
 
   return {
-    reserve,
+    reserve: (workflowId, requests) => reserve(workflowId, requests),
 
     async settle(settlements): Promise<SettledRow[]> {
       const { rows } = await db.query<{ id: string; state: HoldState; charged: number; decided_at: Date }>({

@@ -33,6 +33,8 @@ CREATE TABLE pools (
   cap bigint CHECK (cap >= 0),
   zone text NOT NULL DEFAULT 'UTC',
   reset_at timestamptz NOT NULL,
+  -- Counts the windows that ended
+  window_no bigint NOT NULL DEFAULT 0,
   updated_at timestamptz NOT NULL DEFAULT now(),
   PRIMARY KEY (owner_kind, owner_id, provider),
   CONSTRAINT balanced CHECK (
@@ -74,7 +76,7 @@ CREATE TABLE consumptions (
   held_allowance bigint NOT NULL DEFAULT 0 CHECK (held_allowance >= 0),
   held_purchased bigint NOT NULL DEFAULT 0 CHECK (held_purchased >= 0),
   -- The window the allowance part of the hold came from: a release after its reset must not bring it back
-  window_reset_at timestamptz,
+  window_no bigint,
   charged bigint NOT NULL DEFAULT 0 CHECK (charged >= 0),
   outcome_code text,
   detail text,
@@ -133,7 +135,7 @@ BEGIN
     SELECT i.id, CASE WHEN c.workflow_id = p_workflow_id THEN c.state ELSE 'FOREIGN' END AS outcome, c.outcome_code AS code
       FROM item i JOIN consumptions c ON c.id = i.id
   ), fresh AS (
-    SELECT i.*, p.allowance_remaining, p.purchased_remaining, p.reset_at,
+    SELECT i.*, p.allowance_remaining, p.purchased_remaining, p.window_no,
            coalesce(p.allowance_remaining + p.purchased_remaining, 0) AS available,
            p.reset_at <= now() AS window_due,
            sum(i.tokens) OVER (PARTITION BY i."ownerKind", i."ownerId", i.provider ORDER BY i.tokens, i.id) AS upto
@@ -148,11 +150,11 @@ BEGIN
       FROM fresh f WHERE f.window_due IS NOT TRUE
   ), inserted AS (
     INSERT INTO consumptions (id, workflow_id, user_id, org_id, provider, tokens, state, held_allowance, held_purchased,
-                              window_reset_at, outcome_code, request, bucket, payload_hash, keyed, correlation_id, tag, decided_at)
+                              window_no, outcome_code, request, bucket, payload_hash, keyed, correlation_id, tag, decided_at)
     SELECT d.id, p_workflow_id, d."userId", d."orgId", d.provider, d.tokens,
            CASE WHEN d.accepted THEN 'HELD' ELSE 'REFUSED' END,
            d.from_allowance, CASE WHEN d.upto <= d.available THEN d.tokens - d.from_allowance ELSE 0 END,
-           d.reset_at, CASE WHEN d.accepted THEN NULL ELSE 'INSUFFICIENT_QUOTA' END,
+           d.window_no, CASE WHEN d.accepted THEN NULL ELSE 'INSUFFICIENT_QUOTA' END,
            d.request, d.bucket, d."payloadHash", d.keyed, d."correlationId", d.tag,
            CASE WHEN d.accepted THEN NULL ELSE clock_timestamp() END
       FROM decided d
@@ -212,7 +214,7 @@ BEGIN
     SELECT e.id, e.state, CASE WHEN e.org_id IS NULL THEN 'user' ELSE 'org' END AS owner_kind, coalesce(e.org_id, e.user_id) AS owner_id,
            e.provider, e.charged, e.held_allowance, e.held_purchased,
            least(e.charged, e.held_allowance) AS charged_allowance, greatest(e.charged - e.held_allowance, 0) AS charged_purchased,
-           p.reset_at IS DISTINCT FROM e.window_reset_at AS window_over
+           p.window_no IS DISTINCT FROM e.window_no AS window_over
       FROM ended e
       JOIN pools p ON p.owner_kind = CASE WHEN e.org_id IS NULL THEN 'user' ELSE 'org' END
                   AND p.owner_id = coalesce(e.org_id, e.user_id) AND p.provider = e.provider
@@ -245,7 +247,7 @@ BEGIN
 END $$;
 
 -- Ends a pool's window: what is left of the allowance expires, the new allowance is granted as far as the cap lets it.
--- Guarded by the reset time the caller saw: of many callers one resets. p_ref is made from pool and reset time.
+-- Guarded by the reset time the caller saw (to the millisecond, all that a JavaScript Date holds): of many callers one resets. p_ref is made from pool and reset time.
 CREATE FUNCTION reset_window(p_owner_kind text, p_owner_id uuid, p_provider text, p_seen timestamptz, p_next timestamptz, p_ref uuid)
 RETURNS boolean
 LANGUAGE plpgsql AS $$
@@ -254,12 +256,12 @@ DECLARE
   granted bigint;
 BEGIN
   SELECT * INTO pool FROM pools p
-   WHERE p.owner_kind = p_owner_kind AND p.owner_id = p_owner_id AND p.provider = p_provider AND p.reset_at = p_seen FOR UPDATE;
+   WHERE p.owner_kind = p_owner_kind AND p.owner_id = p_owner_id AND p.provider = p_provider AND date_trunc('milliseconds', p.reset_at) = p_seen FOR UPDATE;
   IF NOT FOUND THEN RETURN false; END IF;
   granted := least(pool.allowance, greatest(0, coalesce(pool.cap - pool.purchased_remaining - pool.reserved - pool.pending, pool.allowance)));
   UPDATE pools p
      SET expired_total = p.expired_total + p.allowance_remaining, granted_total = p.granted_total + granted,
-         allowance_remaining = granted, reset_at = p_next, updated_at = now()
+         allowance_remaining = granted, reset_at = p_next, window_no = p.window_no + 1, updated_at = now()
    WHERE p.owner_kind = p_owner_kind AND p.owner_id = p_owner_id AND p.provider = p_provider;
   INSERT INTO ledger_entries (ref_id, kind, owner_kind, owner_id, provider, allowance_tokens)
   SELECT p_ref, e.kind, p_owner_kind, p_owner_id, p_provider, e.tokens
