@@ -15,6 +15,8 @@ export interface EmbeddedPostgresOptions {
   /** false only where the data may be lost with the machine (tests) */
   fsync: boolean;
   progress?: (line: string) => void;
+  /** Called as soon as the server process exists, long before it is ready */
+  onSpawn?: (child: GuardedChild) => void;
 }
 
 export interface EmbeddedPostgres {
@@ -50,6 +52,7 @@ export async function startPostgres(options: EmbeddedPostgresOptions): Promise<E
     env: environment,
     cwd: '/',
   });
+  options.onSpawn?.(child);
   const url = (database: string) => `postgres://${USER}:${options.password}@127.0.0.1:${options.port}/${database}`;
   try {
     await ready(url('postgres'), child);

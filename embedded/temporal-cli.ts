@@ -10,7 +10,7 @@ import { StartError } from './start-error.js';
 export interface CliSearch {
   /** Value of TEMPORAL_CLI; never overruled by another source when set */
   explicit: string | undefined;
-  searchPath: string | undefined;
+  searchPath: string;
   cacheDir: string;
   progress: (line: string) => void;
   downloads?: readonly Download[];
@@ -52,8 +52,8 @@ export async function findTemporalCli(search: CliSearch): Promise<string> {
   );
 }
 
-function pathPlaces(searchPath: string | undefined): string[] {
-  return (searchPath ?? '')
+function pathPlaces(searchPath: string): string[] {
+  return searchPath
     .split(path.delimiter)
     .filter(Boolean)
     .map((folder) => path.join(folder, executableName))

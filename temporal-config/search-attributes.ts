@@ -1,8 +1,8 @@
 import type { NativeConnection } from '@temporalio/worker';
-import { temporal as proto } from '@temporalio/proto';
+import proto from '@temporalio/proto';
 import { SEARCH_ATTRIBUTES } from '../contracts/temporal.js';
 
-const { IndexedValueType } = proto.api.enums.v1;
+const { IndexedValueType } = proto.temporal.api.enums.v1;
 const TYPES = {
   Keyword: IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD,
   Bool: IndexedValueType.INDEXED_VALUE_TYPE_BOOL,

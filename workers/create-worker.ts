@@ -1,5 +1,5 @@
 import { type NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker';
-import { temporal as proto } from '@temporalio/proto';
+import proto from '@temporalio/proto';
 import path from 'node:path';
 import { distRoot } from '../root.js';
 
@@ -64,7 +64,7 @@ export async function createWorker(options: CreateWorkerOptions): Promise<Runnin
   };
 }
 
-const { TASK_QUEUE_TYPE_WORKFLOW } = proto.api.enums.v1.TaskQueueType;
+const { TASK_QUEUE_TYPE_WORKFLOW } = proto.temporal.api.enums.v1.TaskQueueType;
 
 /** The worker's own state says that it wants to poll; the server's list of pollers says that a poll has arrived. */
 async function untilPolled(connection: NativeConnection, namespace: string, taskQueue: string, identity: string): Promise<void> {

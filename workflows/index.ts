@@ -1,3 +1,4 @@
-/** Everything a worker can run; the bundle is built from here. One line per module. */
-export { purchaseQuota } from './quota-purchase.js';
+/** Everything a worker can run; the bundle is built from here. */
 export * from './maintenance.js';
+export * from './quota-purchase.js';
+export * from './token-consumption.js';

@@ -25,7 +25,7 @@ async function start(): Promise<Temporal> {
   const progress = (line: string) => process.stderr.write(`${line}\n`);
   const cli = await findTemporalCli({
     explicit: config.temporal.cli,
-    searchPath: process.env.PATH,
+    searchPath: config.temporal.searchPath,
     cacheDir: config.cacheDir,
     progress,
   });

@@ -1,0 +1,86 @@
+import type { Config } from '../config.js';
+import type { Logger } from '../telemetry/log.js';
+import { createResources } from './resources.js';
+import type { Compose, Service } from './service.js';
+
+export interface Lifecycle {
+  /** Runs at the end, latest first; may be called at any time before it */
+  onStop(action: () => Promise<void>): void;
+  /** Ends the process in order, with this exit code. Returns at once; later calls change nothing. */
+  stop(reason: string, exitCode: number): void;
+  readonly stopping: boolean;
+}
+
+/** Package managers hand Ctrl-C on to us although the terminal has sent it already: what comes this soon is the same key press. */
+const SAME_KEY_PRESS_MS = 1_000;
+const ACTION_TIMEOUT_MS = 60_000;
+
+/** SIGINT and SIGTERM end the process in order; a second one ends it at once (children have watchdogs of their own). */
+export function createLifecycle(onMessage: (line: string) => void, onError: (error: unknown) => void): Lifecycle {
+  const actions: (() => Promise<void>)[] = [];
+  let stoppedAt: number | null = null;
+  async function end(exitCode: number): Promise<void> {
+    let code = exitCode;
+    for (let action = actions.pop(); action; action = actions.pop()) {
+      await withTimeout(action()).catch((error: unknown) => {
+        onError(error);
+        code ||= 1;
+      });
+    }
+    process.exit(code);
+  }
+  const lifecycle: Lifecycle = {
+    onStop: (action) => actions.push(action),
+    stop(reason, exitCode) {
+      if (stoppedAt !== null) return;
+      stoppedAt = Date.now();
+      onMessage(reason);
+      void end(exitCode);
+    },
+    get stopping() {
+      return stoppedAt !== null;
+    },
+  };
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(signal, () => {
+      if (stoppedAt === null) lifecycle.stop('Stopping', 0);
+      else if (Date.now() - stoppedAt > SAME_KEY_PRESS_MS) process.exit(130);
+    });
+  }
+  return lifecycle;
+}
+
+function withTimeout(work: Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`a part did not stop within ${ACTION_TIMEOUT_MS / 1000} s`)), ACTION_TIMEOUT_MS);
+  });
+  return Promise.race([work, late]).finally(() => clearTimeout(timer));
+}
+
+export interface RunOptions {
+  config: Config;
+  log: Logger;
+  lifecycle: Lifecycle;
+  alone: boolean;
+  /** Started in this order, stopped in the reverse one */
+  parts: readonly Compose[];
+}
+
+/** Starts the parts one after the other. When one ends by itself, so does the process: whatever supervises it starts it anew. */
+export async function startParts({ config, log, lifecycle, alone, parts }: RunOptions): Promise<Service[]> {
+  const resources = createResources({ config, log, alone });
+  lifecycle.onStop(() => resources.close());
+  const started: Service[] = [];
+  for (const compose of parts) {
+    const service = await compose(resources);
+    lifecycle.onStop(() => service.stop());
+    service.ended?.catch((error: unknown) => {
+      log.fatal({ err: error, part: service.name }, 'a part has ended');
+      lifecycle.stop(`${service.name} has ended: ${error instanceof Error ? error.message : String(error)}`, 1);
+    });
+    log.info({ part: service.name }, 'started');
+    started.push(service);
+  }
+  return started;
+}

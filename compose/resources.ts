@@ -1,0 +1,96 @@
+import { createMemoryKeyRevocations } from '../adapters/memory/key-revocations.js';
+import { createPostgresKeyRevocations } from '../adapters/postgres/key-revocations.js';
+import { createMemberships } from '../adapters/postgres/memberships.js';
+import { createPool, type Database } from '../adapters/postgres/pool.js';
+import { createProviders } from '../adapters/providers/index.js';
+import { connectTemporal, type Temporal } from '../adapters/temporal/connection.js';
+import type { Memberships } from '../api/http/caller.js';
+import { createAuthenticator, type Authenticator } from '../api/http/authenticate.js';
+import type { KeyRevocations } from '../api/http/key-revocations.js';
+import { ConfigError, type Config } from '../config.js';
+import type { Logger } from '../telemetry/log.js';
+import { installTemporalRuntime } from '../telemetry/temporal-runtime.js';
+
+/**
+ * What the services of one process share. Each resource is opened when the first service asks for it and closed after the
+ * services, latest first; so `leaky auth` opens no connection to Temporal, and `leaky start` only one.
+ */
+export interface Resources {
+  config: Config;
+  log: Logger;
+  database(): Database;
+  temporal(): Promise<Temporal>;
+  providers(): ReturnType<typeof createProviders>;
+  memberships(): Memberships;
+  revocations(): Promise<KeyRevocations>;
+  /** Proves callers with the keys of the auth service, over HTTP */
+  authenticator(): Promise<Authenticator>;
+  close(): Promise<void>;
+}
+
+export interface ResourceOptions {
+  config: Config;
+  log: Logger;
+  /** All services are in this process: news between them need no database */
+  alone: boolean;
+}
+
+const TEMPORAL_PATIENCE_MS = 30_000;
+
+export function createResources({ config, log, alone }: ResourceOptions): Resources {
+  const closings: (() => Promise<void>)[] = [];
+
+  const database = once(() => {
+    const pool = createPool(databaseUrl(config), config.postgres.poolSize);
+    closings.push(() => pool.end());
+    return pool;
+  });
+  const temporal = once(async () => {
+    if (!config.temporal.address) throw new ConfigError('LEAKY_TEMPORAL_ADDRESS: required here (host:port of the Temporal server)');
+    installTemporalRuntime(log);
+    const { address, namespace } = config.temporal;
+    const connected = await connectTemporal({ address, namespace, patienceMs: TEMPORAL_PATIENCE_MS });
+    closings.push(() => connected.close());
+    return connected;
+  });
+  const providers = once(() => {
+    const created = createProviders({ config, log });
+    closings.push(() => created.close());
+    return created;
+  });
+  const revocations = once(async (): Promise<KeyRevocations> => {
+    if (alone) return createMemoryKeyRevocations();
+    const listening = await createPostgresKeyRevocations(databaseUrl(config), log);
+    closings.push(() => listening.close());
+    return listening;
+  });
+  const authenticator = once(async () => {
+    const created = createAuthenticator({ config, log, revocations: await revocations() });
+    closings.push(() => Promise.resolve(created.close()));
+    return created;
+  });
+  return {
+    config,
+    log,
+    database,
+    temporal,
+    providers,
+    memberships: once(() => createMemberships(database())),
+    revocations,
+    authenticator,
+    close: async () => {
+      for (const close of closings.splice(0).reverse()) await close();
+    },
+  };
+}
+
+/** @throws ConfigError when no database is configured */
+export function databaseUrl(config: Config): string {
+  if (config.postgres.url) return config.postgres.url;
+  throw new ConfigError('LEAKY_POSTGRES_URL: required here (postgres://user:password@host:port/database)');
+}
+
+function once<T>(open: () => T): () => T {
+  let opened: { value: T } | undefined;
+  return () => (opened ??= { value: open() }).value;
+}

@@ -1,0 +1,33 @@
+import type { RunningServer } from '../api/http/service.js';
+import type { RunningWorker } from '../workers/create-worker.js';
+import type { Resources } from './resources.js';
+
+/** One deployable part: what `leaky <name>` runs, and `leaky start` all of. */
+export interface Service {
+  name: string;
+  /** Rejects when the part can't go on */
+  ended?: Promise<void>;
+  /** Takes no more work and finishes what it has, within the configured grace */
+  stop(): Promise<void>;
+}
+
+export type Compose = (resources: Resources) => Promise<Service>;
+
+export function serverPart(name: string, server: Pick<RunningServer, 'close'>, { config }: Resources): Service {
+  return { name, stop: () => server.close(config.shutdownGraceMs) };
+}
+
+export function workerPart(worker: RunningWorker): Service {
+  return { name: `worker of ${worker.taskQueue}`, ended: worker.ended, stop: () => worker.stop() };
+}
+
+/** Several parts as one; the last one stops first. */
+export function group(name: string, parts: readonly Service[]): Service {
+  return {
+    name,
+    ended: Promise.race(parts.flatMap((part) => part.ended ?? [])),
+    stop: async () => {
+      for (const part of parts.toReversed()) await part.stop();
+    },
+  };
+}

@@ -1,0 +1,133 @@
+import { connectTemporal } from '../adapters/temporal/connection.js';
+import { migrate } from '../adapters/postgres/migrate.js';
+import { createLifecycle, startParts, type Lifecycle } from '../compose/process.js';
+import type { Compose } from '../compose/service.js';
+import type { Config } from '../config.js';
+import type { Logger } from '../telemetry/log.js';
+import { installTemporalRuntime } from '../telemetry/temporal-runtime.js';
+import { registerSearchAttributes } from '../temporal-config/search-attributes.js';
+import type { GuardedChild } from './child.js';
+import { lockDataDir, type DataLock } from './lock.js';
+import { watchParent } from './parent.js';
+import { requireFreePorts } from './ports.js';
+import { startPostgres } from './postgres.js';
+import { loadSecrets, type Secrets } from './secrets.js';
+import { findTemporalCli } from './temporal-cli.js';
+import { startTemporal } from './temporal-server.js';
+import { createFileLogger } from './terminal-log.js';
+import { wantedPorts } from './wanted-ports.js';
+import { welcome } from './welcome.js';
+
+const TEMPORAL_PATIENCE_MS = 30_000;
+
+interface Preparation {
+  config: Config;
+  log: Logger;
+  lock: DataLock;
+  lifecycle: Lifecycle;
+  progress: (line: string) => void;
+}
+
+/** The whole system in this process, its databases as children. Resolves when it is ready; ends by signal. */
+export async function startEverything(given: Config, parts: readonly Compose[]): Promise<void> {
+  const startedAt = Date.now() - process.uptime() * 1000;
+  const progress = (line: string) => void process.stderr.write(`${line}\n`);
+  const lifecycle = createLifecycle(progress, (error) => progress(error instanceof Error ? error.message : String(error)));
+  if (given.startedByNpm) watchParent(() => lifecycle.stop('npm has ended; stopping', 0));
+  try {
+    const lock = await lockDataDir(given.dataDir, progress);
+    lifecycle.onStop(() => Promise.resolve(lock.release()));
+    await requireFreePorts(wantedPorts(given));
+    const { secrets, generated } = loadSecrets(given.dataDir);
+    const { log, file, flush } = createFileLogger(given.logLevel, given.dataDir);
+    lifecycle.onStop(() => Promise.resolve(flush()));
+    const config = withSecrets(given, secrets);
+    const complete = await startDatabases({ config, log, lock, lifecycle, progress }, secrets);
+    if (lifecycle.stopping) return;
+    progress('Starting the services');
+    await startParts({ config: complete, log, lifecycle, alone: true, parts });
+    const newAdmin = generated && !given.auth.adminPassword ? { username: secrets.adminUsername, password: secrets.adminPassword } : null;
+    if (!lifecycle.stopping) {
+      process.stdout.write(`${welcome({ config: complete, newAdmin, logFile: file, seconds: (Date.now() - startedAt) / 1000 })}\n`);
+    }
+  } catch (error) {
+    if (lifecycle.stopping) return;
+    const known = error instanceof Error && ['StartError', 'ConfigError'].includes(error.name);
+    progress(known ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error));
+    lifecycle.stop('Not started', known ? 2 : 1);
+  }
+}
+
+/** What nobody configured is taken from the data folder. */
+function withSecrets(config: Config, secrets: Secrets): Config {
+  const { auth } = config;
+  return {
+    ...config,
+    auth: {
+      ...auth,
+      masterKey: auth.masterKey ?? secrets.masterKey,
+      adminUsername: auth.adminUsername ?? secrets.adminUsername,
+      adminPassword: auth.adminPassword ?? secrets.adminPassword,
+    },
+  };
+}
+
+/** PostgreSQL and Temporal at the same time. When one fails, the other is waited for, so that it is there to be stopped. */
+async function startDatabases(preparation: Preparation, secrets: Secrets): Promise<Config> {
+  const { config, progress } = preparation;
+  progress('Starting PostgreSQL and Temporal');
+  const [postgres, temporal] = await Promise.allSettled([preparePostgres(preparation, secrets), prepareTemporal(preparation)]);
+  if (postgres.status === 'rejected') throw postgres.reason;
+  if (temporal.status === 'rejected') throw temporal.reason;
+  return {
+    ...config,
+    postgres: { ...config.postgres, url: postgres.value },
+    temporal: { ...config.temporal, address: temporal.value },
+  };
+}
+
+async function preparePostgres(preparation: Preparation, secrets: Secrets): Promise<string> {
+  const { config, log, progress } = preparation;
+  let { url } = config.postgres;
+  if (!url) {
+    const started = await startPostgres({
+      dataDir: config.dataDir,
+      port: config.postgres.embeddedPort,
+      password: secrets.postgresPassword,
+      fsync: true,
+      progress,
+      onSpawn: (child) => adopt(preparation, 'PostgreSQL', child),
+    });
+    url = started.url;
+  }
+  const applied = await migrate(url);
+  if (applied.length > 0) log.info({ applied }, 'schema brought up to date');
+  return url;
+}
+
+async function prepareTemporal(preparation: Preparation): Promise<string> {
+  const { config, log, progress } = preparation;
+  const { namespace, cli: explicit, searchPath, embeddedPort } = config.temporal;
+  let { address } = config.temporal;
+  if (!address) {
+    const cli = await findTemporalCli({ explicit, searchPath, cacheDir: config.cacheDir, progress });
+    const uiPort = config.temporal.embeddedUiPort;
+    const child = await startTemporal({ cli, dataDir: config.dataDir, port: embeddedPort, uiPort, namespace });
+    adopt(preparation, 'Temporal', child);
+    address = `127.0.0.1:${embeddedPort}`;
+  }
+  installTemporalRuntime(log);
+  const { connection, close } = await connectTemporal({ address, namespace, patienceMs: TEMPORAL_PATIENCE_MS });
+  await registerSearchAttributes(connection, namespace);
+  await close();
+  return address;
+}
+
+/** From now on the child belongs to this process: the lock names it, the end of either ends both. */
+function adopt({ lock, lifecycle }: Preparation, name: string, child: GuardedChild): void {
+  lock.addChild(child.pid);
+  lifecycle.onStop(() => child.stop());
+  void child.ended.then((how) => {
+    if (!lifecycle.stopping) lifecycle.stop(`${name} has ended (${how}):\n${child.logTail()}`, 1);
+  });
+}

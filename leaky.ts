@@ -1,0 +1,69 @@
+import { Command } from 'commander';
+import { realpathSync } from 'node:fs';
+import { pathToFileURL } from 'node:url';
+import type { Compose } from './compose/service.js';
+import { loadConfig, type Config } from './config.js';
+
+/** The one executable. Each command loads only what it needs: `leaky --help` starts neither the SDK nor a pool. */
+const SERVICES = {
+  gateway: ['the gateway', async () => (await import('./compose/gateway.js')).composeGateway],
+  analytics: ['the analytics service', async () => (await import('./compose/analytics.js')).composeAnalytics],
+  stubs: ['the stubs of the three providers', async () => (await import('./compose/stubs.js')).composeStubs],
+} as const satisfies Record<string, readonly [string, () => Promise<Compose>]>;
+
+/** Of `leaky start`, in the order in which they depend on each other. */
+const ALL = ['stubs', 'analytics', 'gateway'] as const;
+
+export async function run(args: readonly string[]): Promise<void> {
+  const program = new Command('leaky')
+    .description('Leaky Tokens: sells and meters LLM tokens; every purchase and consumption is a Temporal workflow.')
+    .addHelpText('after', '\nConfiguration comes from environment variables only; config.ts lists them all.');
+  program.command('start').description('everything in this process, with PostgreSQL and Temporal as its children').action(guarded(start));
+  for (const [name, [description, load]] of Object.entries(SERVICES)) {
+    program
+      .command(name)
+      .description(`only ${description}`)
+      .action(guarded(async (config) => runAlone(config, await load())));
+  }
+  program.command('migrate').description('bring the database schema up to date and end').action(guarded(migrateOnly));
+  await program.parseAsync(args, { from: 'user' });
+}
+
+async function start(config: Config): Promise<void> {
+  const [{ startEverything }, ...parts] = await Promise.all([import('./embedded/start.js'), ...ALL.map((name) => SERVICES[name][1]())]);
+  await startEverything(config, parts);
+}
+
+async function runAlone(config: Config, part: Compose): Promise<void> {
+  const [{ createLifecycle, startParts }, { createLogger }] = await Promise.all([
+    import('./compose/process.js'),
+    import('./telemetry/log.js'),
+  ]);
+  const log = createLogger(config.logLevel);
+  const lifecycle = createLifecycle(
+    (line) => log.info(line),
+    (error) => log.error({ err: error }, 'stopping in order failed'),
+  );
+  await startParts({ config, log, lifecycle, alone: false, parts: [part] });
+}
+
+async function migrateOnly(config: Config): Promise<void> {
+  const [{ migrate }, { databaseUrl }] = await Promise.all([import('./adapters/postgres/migrate.js'), import('./compose/resources.js')]);
+  const applied = await migrate(databaseUrl(config));
+  process.stdout.write(applied.length > 0 ? `Applied: ${applied.join(', ')}\n` : 'The schema is up to date\n');
+}
+
+/** Faults of configuration are for whoever set it: the message alone, and exit code 2. */
+function guarded(action: (config: Config) => Promise<void>): () => Promise<void> {
+  return async () => {
+    try {
+      await action(loadConfig());
+    } catch (error) {
+      const known = error instanceof Error && ['ConfigError', 'StartError'].includes(error.name);
+      process.stderr.write(`${known ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+      process.exit(known ? 2 : 1);
+    }
+  };
+}
+
+if (process.argv[1] && import.meta.url === pathToFileURL(realpathSync(process.argv[1])).href) await run(process.argv.slice(2));
