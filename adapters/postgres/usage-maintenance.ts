@@ -9,7 +9,7 @@ const LOCK = `SELECT pg_advisory_xact_lock(hashtext('usage_rollups'))`;
 
 const FOLD = `
   WITH taken AS (
-    DELETE FROM usage_deltas WHERE seq IN (SELECT seq FROM usage_deltas ORDER BY seq LIMIT $1)
+    DELETE FROM usage_deltas WHERE seq <= (SELECT max(seq) FROM (SELECT seq FROM usage_deltas ORDER BY seq LIMIT $1) AS oldest)
     RETURNING provider, minute, user_id, org_id, tag, events, allowed_events, tokens
   ), folded AS (
     INSERT INTO usage_rollups AS r (grain, provider, bucket, user_id, org_id, tag, events, allowed_events, tokens)

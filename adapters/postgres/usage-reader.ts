@@ -4,7 +4,7 @@ import { conditionSql, factsSql, Parameters, TOTALS } from './usage-facts.js';
 import { recentEvents } from './usage-recent.js';
 
 /** Each method is one statement: a statement sees one snapshot, in which every event is either folded or not. */
-export function createUsageReader(database: Database): UsageReader {
+export function createUsageReader(database: Pick<Database, 'query'>): UsageReader {
   return {
     recent: (provider, visibility, limit) => recentEvents(database, provider, visibility, limit),
 

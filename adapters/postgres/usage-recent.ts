@@ -32,7 +32,7 @@ interface Row {
 }
 
 export async function recentEvents(
-  database: Database,
+  database: Pick<Database, 'query'>,
   provider: ProviderName,
   visibility: Visibility,
   limit: number,
