@@ -1,4 +1,5 @@
 import { Context } from '@temporalio/activity';
+import { setMaxListeners } from 'node:events';
 import type { ErrorCode } from '../contracts/errors.js';
 import type { ConsumptionBatch } from '../contracts/temporal.js';
 import { DEFAULT_PROMPT } from '../domain/prompt.js';
@@ -45,6 +46,8 @@ export function createConsumptionActivities({ ledger, settler, providers, intake
   async function callProviders(batch: ConsumptionBatch): Promise<{ settled: number; released: number }> {
     const workflowId = ownWorkflowId();
     const signal = Context.current().cancellationSignal;
+    // Every call of the batch listens to it.
+    setMaxListeners(0, signal);
     const waiting = intake.claim(batch.batchId);
     const rows = waiting ? [] : await ownRows(batch, workflowId);
     const held: ConsumptionRequest[] = waiting ?? rows.filter((row) => row.state === 'HELD');

@@ -1,0 +1,129 @@
+import type { RequestHandler } from 'express';
+import { Router } from 'express';
+import { createConsumptionActivities } from '../../activities/consumption.js';
+import type { ConsumptionLedger } from '../../activities/consumption-ports.js';
+import { Settler } from '../../activities/settler.js';
+import { createMemoryBucketStore } from '../../adapters/memory/bucket-store.js';
+import { createConsumptionLedger } from '../../adapters/postgres/ledger.js';
+import { createMemberships } from '../../adapters/postgres/memberships.js';
+import type { Database } from '../../adapters/postgres/pool.js';
+import { createQuotaStore } from '../../adapters/postgres/quota-store.js';
+import { createUsageSink } from '../../adapters/postgres/usage-sink.js';
+import { createProviders } from '../../adapters/providers/index.js';
+import type { Temporal } from '../../adapters/temporal/connection.js';
+import { startStubs } from '../../api/stubs/index.js';
+import { MemoryIntake } from '../../api/tokens/intake.js';
+import { startTokens } from '../../api/tokens/service.js';
+import { loadConfig } from '../../config.js';
+import { TASK_QUEUES } from '../../contracts/temporal.js';
+import { createLogger } from '../../telemetry/log.js';
+import { createWorker } from '../../workers/create-worker.js';
+
+export interface TokenServiceRig {
+  url: string;
+  stubUrl: string;
+  intake: MemoryIntake;
+  /** POST /api/v1/tokens/consume as `userId` */
+  consume(body: object, headers?: Record<string, string>): Promise<{ status: number; headers: Headers; body: Record<string, unknown> }>;
+  get(path: string, userId: string, roles?: string): Promise<{ status: number; body: Record<string, unknown> }>;
+  stop(): Promise<void>;
+}
+
+export interface RigOptions {
+  database: Database;
+  temporal: Temporal;
+  environment?: Record<string, string>;
+  /** Wraps the real ledger, to break it on purpose */
+  ledger?: (real: ConsumptionLedger) => ConsumptionLedger;
+  withoutWorker?: boolean;
+}
+
+const FREE_PORTS = { LEAKY_TOKENS_PORT: '0', LEAKY_STUB_QWEN_PORT: '0', LEAKY_STUB_GEMINI_PORT: '0', LEAKY_STUB_OPENAI_PORT: '0' };
+
+/**
+ * A token service with its consumption worker, ledger and provider stubs, all real, on the test servers. Only the proof of
+ * identity is left out: callers say who they are in headers (test/e2e covers the real one).
+ */
+export async function startTokenServiceRig(options: RigOptions): Promise<TokenServiceRig> {
+  const { database, temporal } = options;
+  const log = createLogger(process.env.LEAKY_LOG_LEVEL ?? 'silent');
+  const stubs = await startStubs({ config: loadConfig(FREE_PORTS), log });
+  const config = loadConfig({
+    ...FREE_PORTS,
+    LEAKY_OPENAI_BASE_URL: `http://127.0.0.1:${stubs.ports.openai}`,
+    LEAKY_GEMINI_BASE_URL: `http://127.0.0.1:${stubs.ports.gemini}`,
+    LEAKY_QWEN_BASE_URL: `http://127.0.0.1:${stubs.ports.qwen}`,
+    LEAKY_PROVIDER_TIMEOUT_MS: '500',
+    LEAKY_PROVIDER_BACKOFF_MS: '10',
+    ...options.environment,
+  });
+  const real = createConsumptionLedger(database, { enforceQuota: config.flags.quotaEnforcement });
+  const ledger = options.ledger?.(real) ?? real;
+  const intake = new MemoryIntake();
+  const providers = createProviders({ config, log });
+  const usage = createUsageSink(database);
+  const settler = new Settler(ledger, intake, log);
+  const worker = options.withoutWorker
+    ? null
+    : await createWorker({
+        connection: temporal.connection,
+        namespace: temporal.namespace,
+        taskQueue: TASK_QUEUES.consumption,
+        activities: createConsumptionActivities({ ledger, settler, providers, intake, usage }),
+        shutdownGraceMs: 2_000,
+      });
+  const server = await startTokens({
+    config,
+    log,
+    version: 'test',
+    client: temporal.client,
+    intake,
+    ledger,
+    providers,
+    usage,
+    buckets: createMemoryBucketStore(),
+    quota: createQuotaStore(database),
+    memberships: createMemberships(database),
+    authenticate: saysWhoItIs,
+    purchases: { routes: Router(), operations: [] },
+    readiness: {},
+  });
+  const url = `http://127.0.0.1:${server.port}`;
+  return {
+    url,
+    stubUrl: `http://127.0.0.1:${stubs.ports.openai}`,
+    intake,
+    async consume(body, headers = {}) {
+      const userId = (body as { userId?: string }).userId ?? '';
+      const response = await fetch(`${url}/api/v1/tokens/consume`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', 'x-test-user': userId, ...headers },
+        body: JSON.stringify(body),
+      });
+      return { status: response.status, headers: response.headers, body: (await response.json()) as Record<string, unknown> };
+    },
+    async get(path, userId, roles = 'USER') {
+      const response = await fetch(url + path, { headers: { 'x-test-user': userId, 'x-test-roles': roles } });
+      return { status: response.status, body: (await response.json()) as Record<string, unknown> };
+    },
+    async stop() {
+      await server.close(1_000);
+      await worker?.stop();
+      await providers.close();
+      await stubs.close(0);
+    },
+  };
+}
+
+const saysWhoItIs: RequestHandler = (req, res, next) => {
+  const roles = req.get('x-test-roles') ?? 'USER';
+  res.locals.caller = {
+    userId: req.get('x-test-user') ?? '',
+    username: 'test',
+    roles: roles.split(','),
+    orgs: [],
+    apiKeyId: null,
+    keyTier: null,
+  };
+  next();
+};
