@@ -37,17 +37,18 @@ export interface RetentionOrder {
   retentionDays: number;
 }
 
-/** Deletes usage events with their roll-ups, and ended consumptions, that are older than the retention. */
+/**
+ * Deletes ended consumptions, then usage events with their roll-ups, that are older than the retention. In this order: a
+ * consumption that is still there has its event, so an audit in between finds nothing amiss.
+ */
 export async function enforceRetention({ retentionDays }: RetentionOrder, soFar?: RetentionResult): Promise<RetentionResult> {
-  const before = soFar?.before ?? daysBefore(workflowInfo().runStartTime, retentionDays);
-  const usage = await repeat(() => purgeUsage(before));
-  const consumptions = await repeat(() => purgeConsumptions(before));
-  const result = {
-    before,
-    usageEvents: (soFar?.usageEvents ?? 0) + usage.count,
-    consumptions: (soFar?.consumptions ?? 0) + consumptions.count,
-  };
-  if (!usage.done || !consumptions.done) return continueAsNew<typeof enforceRetention>({ retentionDays }, result);
+  const result = soFar ?? { before: daysBefore(workflowInfo().runStartTime, retentionDays), usageEvents: 0, consumptions: 0 };
+  const consumptions = await repeat(() => purgeConsumptions(result.before));
+  result.consumptions += consumptions.count;
+  if (!consumptions.done) return continueAsNew<typeof enforceRetention>({ retentionDays }, result);
+  const usage = await repeat(() => purgeUsage(result.before));
+  result.usageEvents += usage.count;
+  if (!usage.done) return continueAsNew<typeof enforceRetention>({ retentionDays }, result);
   return result;
 }
 
