@@ -7,12 +7,15 @@ import { loadConfig, type Config } from './config.js';
 /** The one executable. Each command loads only what it needs: `leaky --help` starts neither the SDK nor a pool. */
 const SERVICES = {
   gateway: ['the gateway', async () => (await import('./compose/gateway.js')).composeGateway],
+  auth: ['the auth service', async () => (await import('./compose/auth.js')).composeAuth],
+  tokens: ['the token service with its consumption worker', async () => (await import('./compose/tokens.js')).composeTokens],
   analytics: ['the analytics service', async () => (await import('./compose/analytics.js')).composeAnalytics],
+  worker: [
+    'the workers: purchases, maintenance, batches of dead token services',
+    async () => (await import('./compose/workers.js')).composeWorkers,
+  ],
   stubs: ['the stubs of the three providers', async () => (await import('./compose/stubs.js')).composeStubs],
 } as const satisfies Record<string, readonly [string, () => Promise<Compose>]>;
-
-/** Of `leaky start`, in the order in which they depend on each other. */
-const ALL = ['stubs', 'analytics', 'gateway'] as const;
 
 export async function run(args: readonly string[]): Promise<void> {
   const program = new Command('leaky')
@@ -30,8 +33,8 @@ export async function run(args: readonly string[]): Promise<void> {
 }
 
 async function start(config: Config): Promise<void> {
-  const [{ startEverything }, ...parts] = await Promise.all([import('./embedded/start.js'), ...ALL.map((name) => SERVICES[name][1]())]);
-  await startEverything(config, parts);
+  const [{ startEverything }, { everything }] = await Promise.all([import('./embedded/start.js'), import('./compose/everything.js')]);
+  await startEverything(config, everything);
 }
 
 async function runAlone(config: Config, part: Compose): Promise<void> {

@@ -1,7 +1,10 @@
 import { createMemoryRateLimitStore } from '../adapters/memory/rate-limit-store.js';
 import { createServiceList } from '../adapters/memory/service-list.js';
 import { operations as analyticsOperations } from '../api/analytics/service.js';
+import { authOperations } from '../api/auth/service.js';
 import { startGateway } from '../api/gateway/start.js';
+import { operations as tokenOperations } from '../api/tokens/operations.js';
+import { purchaseOperations } from '../api/tokens/purchases.js';
 import { Problem } from '../contracts/errors.js';
 import { serverPart, type Compose } from './service.js';
 
@@ -13,7 +16,7 @@ export const composeGateway: Compose = async (resources) => {
     log,
     limits: createMemoryRateLimitStore(),
     services: createServiceList(config.services),
-    operations: [...analyticsOperations],
+    operations: [...authOperations, ...tokenOperations, ...purchaseOperations, ...analyticsOperations],
     resolveCaller: async (req) => {
       const identity = await identify(req);
       if (!identity) throw new Problem('UNAUTHENTICATED', 'Send a bearer token or an API key');

@@ -21,6 +21,21 @@ export function workerPart(worker: RunningWorker): Service {
   return { name: `worker of ${worker.taskQueue}`, ended: worker.ended, stop: () => worker.stop() };
 }
 
+/** Starts parts that do not need each other at the same time. */
+export const together =
+  (name: string, parts: readonly Compose[]): Compose =>
+  async (resources) => {
+    const outcomes = await Promise.allSettled(parts.map((compose) => compose(resources)));
+    const started = group(
+      name,
+      outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : [])),
+    );
+    const failure = outcomes.find((outcome) => outcome.status === 'rejected');
+    if (!failure) return started;
+    await started.stop();
+    throw failure.reason;
+  };
+
 /** Several parts as one; the last one stops first. */
 export function group(name: string, parts: readonly Service[]): Service {
   return {

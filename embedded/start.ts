@@ -5,7 +5,6 @@ import type { Compose } from '../compose/service.js';
 import type { Config } from '../config.js';
 import type { Logger } from '../telemetry/log.js';
 import { installTemporalRuntime } from '../telemetry/temporal-runtime.js';
-import { registerSearchAttributes } from '../temporal-config/search-attributes.js';
 import type { GuardedChild } from './child.js';
 import { lockDataDir, type DataLock } from './lock.js';
 import { watchParent } from './parent.js';
@@ -117,9 +116,8 @@ async function prepareTemporal(preparation: Preparation): Promise<string> {
     address = `127.0.0.1:${embeddedPort}`;
   }
   installTemporalRuntime(log);
-  const { connection, close } = await connectTemporal({ address, namespace, patienceMs: TEMPORAL_PATIENCE_MS });
-  await registerSearchAttributes(connection, namespace);
-  await close();
+  const temporal = await connectTemporal({ address, namespace, patienceMs: TEMPORAL_PATIENCE_MS });
+  await temporal.close();
   return address;
 }
 

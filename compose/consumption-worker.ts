@@ -1,0 +1,37 @@
+import { createConsumptionActivities } from '../activities/consumption.js';
+import { Settler } from '../activities/settler.js';
+import { createConsumptionLedger } from '../adapters/postgres/ledger.js';
+import { createUsageSink } from '../adapters/postgres/usage-sink.js';
+import { MemoryIntake } from '../api/tokens/intake.js';
+import { TASK_QUEUES } from '../contracts/temporal.js';
+import { createWorker, type RunningWorker } from '../workers/create-worker.js';
+import type { Resources } from './resources.js';
+import { workerPart, type Compose } from './service.js';
+
+/**
+ * Shares the intake with the token service of its process: there the callers of a batch wait. Without one it only takes over
+ * the batches of processes that have died.
+ */
+export async function startConsumptionWorker(resources: Resources, intake: MemoryIntake): Promise<RunningWorker> {
+  const { config, log } = resources;
+  const { connection, namespace } = await resources.temporal();
+  const ledger = createConsumptionLedger(resources.database(), { enforceQuota: config.flags.quotaEnforcement });
+  const worker = await createWorker({
+    connection,
+    namespace,
+    taskQueue: TASK_QUEUES.consumption,
+    activities: createConsumptionActivities({
+      ledger,
+      settler: new Settler(ledger, intake, log),
+      providers: resources.providers(),
+      intake,
+      usage: createUsageSink(resources.database()),
+    }),
+    shutdownGraceMs: config.shutdownGraceMs,
+  });
+  await worker.polled();
+  return worker;
+}
+
+export const composeConsumptionWorker: Compose = async (resources) =>
+  workerPart(await startConsumptionWorker(resources, new MemoryIntake()));

@@ -1,0 +1,29 @@
+import { createPurchaseActivities } from '../activities/purchase.js';
+import { createPaymentSimulator } from '../adapters/payments/simulator.js';
+import { createPurchaseLedger } from '../adapters/postgres/ledger-purchases.js';
+import { createPurchaseEventSink } from '../adapters/postgres/purchase-events.js';
+import { createSagaStore } from '../adapters/postgres/sagas.js';
+import { TASK_QUEUES } from '../contracts/temporal.js';
+import { createWorker } from '../workers/create-worker.js';
+import { workerPart, type Compose } from './service.js';
+
+export const composePurchaseWorker: Compose = async (resources) => {
+  const { config, log } = resources;
+  const database = resources.database();
+  const { connection, namespace } = await resources.temporal();
+  const worker = await createWorker({
+    connection,
+    namespace,
+    taskQueue: TASK_QUEUES.purchase,
+    activities: createPurchaseActivities({
+      payments: createPaymentSimulator(database),
+      ledger: createPurchaseLedger(database),
+      sagas: createSagaStore(database),
+      events: createPurchaseEventSink(database),
+      log,
+    }),
+    shutdownGraceMs: config.shutdownGraceMs,
+  });
+  await worker.polled();
+  return workerPart(worker);
+};

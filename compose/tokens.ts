@@ -1,0 +1,69 @@
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { createMemoryBucketStore } from '../adapters/memory/bucket-store.js';
+import { simulatedMethods } from '../adapters/payments/simulated-methods.js';
+import { createPurchaseLedger } from '../adapters/postgres/ledger-purchases.js';
+import { createConsumptionLedger } from '../adapters/postgres/ledger.js';
+import { createQuotaStore } from '../adapters/postgres/quota-store.js';
+import { createPurchaseReader } from '../adapters/postgres/sagas.js';
+import { createUsageSink } from '../adapters/postgres/usage-sink.js';
+import { createPurchaseEngine } from '../adapters/temporal/purchases.js';
+import { MemoryIntake } from '../api/tokens/intake.js';
+import { purchaseOperations, purchaseRoutes } from '../api/tokens/purchases.js';
+import { startTokens } from '../api/tokens/service.js';
+import { projectRoot } from '../root.js';
+import { startConsumptionWorker } from './consumption-worker.js';
+import type { Resources } from './resources.js';
+import { group, serverPart, workerPart, type Compose } from './service.js';
+
+/** The token service and its consumption worker: one process, one connection, so that starts are eager. */
+export const composeTokens: Compose = async (resources) => {
+  const { config, log } = resources;
+  const database = resources.database();
+  const { client, connection } = await resources.temporal();
+  const intake = new MemoryIntake();
+  const worker = await startConsumptionWorker(resources, intake);
+  const { required } = await resources.authenticator();
+  const server = await startTokens({
+    config,
+    log,
+    version: packageVersion(),
+    client,
+    intake,
+    ledger: createConsumptionLedger(database, { enforceQuota: config.flags.quotaEnforcement }),
+    providers: resources.providers(),
+    usage: createUsageSink(database),
+    buckets: createMemoryBucketStore(),
+    quota: createQuotaStore(database),
+    memberships: resources.memberships(),
+    authenticate: required,
+    purchases: { routes: purchases(resources, client), operations: purchaseOperations },
+    readiness: {
+      postgres: () => database.query('SELECT 1'),
+      temporal: () => connection.healthService.check({}),
+      worker: () => worker.polled(),
+    },
+  });
+  // The server stops first: requests in flight still need the worker.
+  return group('tokens', [workerPart(worker), serverPart('token service', server, resources)]);
+};
+
+type Client = Awaited<ReturnType<Resources['temporal']>>['client'];
+
+function purchases(resources: Resources, client: Client) {
+  const database = resources.database();
+  return purchaseRoutes({
+    config: resources.config,
+    memberships: resources.memberships(),
+    ledger: createPurchaseLedger(database),
+    purchases: createPurchaseReader(database),
+    engine: createPurchaseEngine({ client }),
+    paymentMethods: simulatedMethods,
+    clock: () => new Date(),
+  });
+}
+
+function packageVersion(): string {
+  const { version } = JSON.parse(readFileSync(path.join(projectRoot, 'package.json'), 'utf8')) as { version: string };
+  return version;
+}
