@@ -1,5 +1,6 @@
 import { SearchAttributeType, defineSearchAttributeKey } from '@temporalio/common';
 import { log, setCurrentDetails, upsertSearchAttributes } from '@temporalio/workflow';
+import type { SagaHead } from '../activities/purchase-ports.js';
 import type { PurchaseFailure, PurchaseOrder, PurchaseState, SEARCH_ATTRIBUTES, SagaStatus } from '../contracts/temporal.js';
 import type { Parked } from './saga.js';
 
@@ -42,6 +43,12 @@ export class PurchaseBoard {
     this.status = status;
     upsertSearchAttributes([{ key: sagaStatus, value: status }]);
     this.note(`**${status}**`);
+  }
+
+  /** Shows the purchase as another execution left it. */
+  adopt({ status, failureReason, failureDetail }: SagaHead): void {
+    if (failureReason) this.refusal = { reason: failureReason, detail: failureDetail ?? '' };
+    this.reached(status);
   }
 
   refused(refusal: Refusal): void {

@@ -57,7 +57,7 @@ export async function purchaseQuota(order: PurchaseOrder): Promise<PurchaseState
   async function buy(): Promise<Outcome> {
     const head = await steps.openSaga(order, workflowInfo().firstExecutionRunId);
     if (head.runId !== workflowInfo().firstExecutionRunId) {
-      board.status = head.status;
+      board.adopt(head);
       return 'NOT_OURS';
     }
     if (!approved) {

@@ -5,33 +5,16 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
 import type { PurchaseActivityDeps } from '../../activities/purchase.js';
-import { createPurchaseActivities } from '../../activities/purchase.js';
-import { createPaymentSimulator } from '../../adapters/payments/simulator.js';
-import { createPurchaseLedger } from '../../adapters/postgres/ledger-purchases.js';
 import type { Database } from '../../adapters/postgres/pool.js';
-import { createPurchaseEventSink } from '../../adapters/postgres/purchase-events.js';
-import { createSagaStore } from '../../adapters/postgres/sagas.js';
 import { createPurchaseEngine } from '../../adapters/temporal/purchases.js';
 import type { Temporal } from '../../adapters/temporal/connection.js';
 import { makeOrder } from '../../api/tokens/purchase-orders.js';
 import { PURCHASE_MESSAGES, workflowIds, type PurchaseOrder, type PurchaseState } from '../../contracts/temporal.js';
 import { projectRoot } from '../../root.js';
-import { createLogger } from '../../telemetry/log.js';
 import { createWorker, type RunningWorker } from '../../workers/create-worker.js';
 import { withDatabase } from '../support/postgres.js';
 import { withTemporal } from '../support/temporal.js';
-
-/** The purchase steps on real adapters; a test may swap one for a faulty one. */
-export function activitiesOn(pool: Database, swapped: Partial<PurchaseActivityDeps> = {}) {
-  return createPurchaseActivities({
-    payments: createPaymentSimulator(pool),
-    ledger: createPurchaseLedger(pool),
-    sagas: createSagaStore(pool),
-    events: createPurchaseEventSink(pool),
-    log: createLogger('silent'),
-    ...swapped,
-  });
-}
+import { activitiesOn } from './activities.js';
 
 export function orderOf(over: Partial<PurchaseOrder> & { method?: string } = {}): PurchaseOrder {
   const { method = 'sim_approve', ...rest } = over;
@@ -53,6 +36,7 @@ export interface Bench {
   /** Polls the `status` query until it fits */
   until: (order: PurchaseOrder, fits: (state: PurchaseState) => boolean, what: string) => Promise<PurchaseState>;
   handle: (order: PurchaseOrder) => ReturnType<Temporal['client']['workflow']['getHandle']>;
+  record: (handle: Pick<ReturnType<Bench['handle']>, 'fetchHistory'>, kind: string) => Promise<void>;
   work: (swapped?: Partial<PurchaseActivityDeps>) => Promise<RunningWorker>;
 }
 
@@ -94,6 +78,7 @@ export function withBench({ worker = true } = {}): Bench {
     handle,
     status,
     work,
+    record,
     async start(order) {
       const engine = createPurchaseEngine({ client: temporal().client, taskQueue });
       assert.equal(await engine.start(order), 'STARTED');
@@ -166,7 +151,7 @@ async function holdLaws(pool: Database, order: PurchaseOrder, state: PurchaseSta
 }
 
 /** With LEAKY_RECORD_HISTORIES=1 the histories of the tests become the recordings that the replay test runs. */
-async function record(handle: ReturnType<Bench['handle']>, kind: string): Promise<void> {
+async function record(handle: Pick<ReturnType<Bench['handle']>, 'fetchHistory'>, kind: string): Promise<void> {
   if (process.env.LEAKY_RECORD_HISTORIES !== '1') return;
   const folder = path.join(projectRoot, 'test/replay/histories');
   mkdirSync(folder, { recursive: true });
