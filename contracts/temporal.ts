@@ -15,6 +15,7 @@ export const WORKFLOWS = {
   purchaseQuota: 'purchaseQuota',
   rollUpUsage: 'rollUpUsage',
   reconcileLedger: 'reconcileLedger',
+  auditLedger: 'auditLedger',
   enforceRetention: 'enforceRetention',
   scanAnomalies: 'scanAnomalies',
 } as const;
@@ -27,6 +28,7 @@ export const workflowIds = {
 export const SCHEDULES = {
   rollUpUsage: 'usage-roll-up',
   reconcileLedger: 'ledger-reconciliation',
+  auditLedger: 'ledger-audit',
   enforceRetention: 'retention',
   scanAnomalies: 'usage-anomaly-scan',
 } as const;

@@ -25,7 +25,7 @@ const MISMATCHES = `
  * Recounts all raw events and compares every roll-up with the recount, in one snapshot. Answers the number of keys that
  * differ: 0 on a sound database. Reads every usage event; for audits and tests, not for requests.
  */
-export async function countRollUpMismatches(database: Database): Promise<number> {
+export async function countRollUpMismatches(database: Pick<Database, 'query'>): Promise<number> {
   const { rows } = await database.query<{ mismatches: number }>(MISMATCHES, [GRAINS_SECONDS]);
   return rows[0]?.mismatches ?? 0;
 }

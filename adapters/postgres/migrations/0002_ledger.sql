@@ -206,7 +206,9 @@ BEGIN
     UPDATE consumptions c
        SET state = CASE WHEN i.code IS NULL THEN 'SETTLED' ELSE 'RELEASED' END,
            charged = CASE WHEN i.code IS NULL THEN least(greatest(i.charge, 0), c.held_allowance + c.held_purchased) ELSE 0 END,
-           outcome_code = i.code, detail = i.detail, attempts = i.attempts, answer = i.answer, decided_at = clock_timestamp()
+           outcome_code = i.code, detail = i.detail, attempts = i.attempts, answer = i.answer, decided_at = clock_timestamp(),
+           -- The prompt was kept for a takeover; from here on nobody needs it.
+           request = NULL
       FROM item i
      WHERE c.id = i.id AND c.state = 'HELD' AND c.workflow_id = i."workflowId"
     RETURNING c.*

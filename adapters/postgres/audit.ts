@@ -1,0 +1,45 @@
+import type { AuditReport, Auditor, Breach } from '../../activities/reconciliation-ports.js';
+import type { Connection, Database } from './pool.js';
+import { inTransaction } from './pool.js';
+import { LAWS, type Law } from './audit-laws.js';
+import { countRollUpMismatches } from './usage-audit.js';
+
+const SAMPLES = 5;
+
+/** Checks the invariants of ARCHITECTURE.md against all rows, in one snapshot that blocks nobody. */
+export function createAuditor(db: Database): Auditor {
+  return {
+    audit: (graceSeconds) =>
+      inTransaction(db, async (connection) => {
+        await connection.query('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY');
+        await connection.query('SET LOCAL statement_timeout = 0');
+        const checked = await connection.query<AuditReport['checked']>(COUNTS);
+        const breaches: Breach[] = [];
+        for (const law of LAWS) {
+          const breach = await check(connection, law, graceSeconds);
+          if (breach) breaches.push(breach);
+        }
+        const mismatches = await countRollUpMismatches(connection);
+        if (mismatches > 0)
+          breaches.push({ invariant: 3, law: 'roll-ups equal a recount of the raw events', count: mismatches, samples: [] });
+        return {
+          checkedAt: new Date().toISOString(),
+          checked: checked.rows[0] ?? { pools: 0, consumptions: 0, purchases: 0, usageEvents: 0 },
+          breaches,
+        };
+      }),
+  };
+}
+
+async function check(connection: Connection, { invariant, law, breaks }: Law, graceSeconds: number): Promise<Breach | null> {
+  const { rows } = await connection.query<{ count: number; samples: string[] | null }>(
+    `WITH settings AS (SELECT now() - make_interval(secs => $1) AS settled_before)
+     SELECT count(*) AS count, (array_agg(found.id::text))[1:${SAMPLES}] AS samples FROM (${breaks}) AS found(id)`,
+    [graceSeconds],
+  );
+  const { count = 0, samples = null } = rows[0] ?? {};
+  return count === 0 ? null : { invariant, law, count, samples: samples ?? [] };
+}
+
+const COUNTS = `SELECT (SELECT count(*) FROM pools) AS pools, (SELECT count(*) FROM consumptions) AS consumptions,
+                       (SELECT count(*) FROM token_purchase_saga) AS purchases, (SELECT count(*) FROM usage_events) AS "usageEvents"`;
