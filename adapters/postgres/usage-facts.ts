@@ -39,10 +39,12 @@ export function factsSql(window: TimeWindow, condition: string, parameters: Para
     parts.push(`SELECT minute AS at, user_id, events, allowed_events, tokens FROM usage_deltas
       WHERE ${between('minute', minutes, parameters)} AND ${condition}`);
   }
-  return parts.length > 0 ? parts.join('\nUNION ALL\n') : NOTHING;
+  return parts.length > 0 ? parts.join('\nUNION ALL\n') : nothingSql(condition);
 }
 
-const NOTHING = `SELECT now() AS at, NULL::uuid AS user_id, 0 AS events, 0 AS allowed_events, 0::bigint AS tokens WHERE false`;
+/** An empty window. The condition is there because PostgreSQL refuses parameters that no expression gives a type. */
+const nothingSql = (condition: string) =>
+  `SELECT minute AS at, user_id, events, allowed_events, tokens FROM usage_deltas WHERE false AND ${condition}`;
 
 function pieceSql(piece: Piece, condition: string, parameters: Parameters): string {
   if (piece.grainSeconds === null) {

@@ -101,6 +101,7 @@ describe('roll-ups equal a recount of the raw events', () => {
       },
     );
     await fc.assert(property, { numRuns: 40 });
+    await agree({ from: new Date(START), to: new Date(START) }, 'all');
     assert.equal(await countRollUpMismatches(database().pool), 0);
   });
 
@@ -128,11 +129,11 @@ describe('storing usage events', () => {
   });
 
   it('counts a batch that several deliver at the same time once', async () => {
-    const batch = Array.from({ length: 200 }, () => event({ provider: 'qwen', tokens: 1 }));
+    const batch = Array.from({ length: 2_000 }, () => event({ provider: 'qwen', tokens: 1 }));
     const deliveries = Array.from({ length: 8 }, (_, lane) => (lane % 2 === 0 ? batch : [...batch].reverse()));
     await Promise.all(deliveries.map((delivery) => createUsageSink(database().pool).publish(delivery)));
     const summary = await createUsageReader(database().pool).summarise('qwen', 'all', window, 10);
-    assert.deepEqual([summary.events, summary.tokens], [200, 200]);
+    assert.deepEqual([summary.events, summary.tokens], [2_000, 2_000]);
   });
 });
 
@@ -158,5 +159,24 @@ describe('retention', () => {
       'SELECT (SELECT count(*) FROM usage_events) AS events, (SELECT count(*) FROM usage_rollups) AS rollups',
     );
     assert.deepEqual(rows, [{ events: 1, rollups: 3 }]);
+  });
+
+  it('leaves no roll-up without its events while late events are stored and folded beside it', async function () {
+    this.timeout(60_000);
+    const maintenance = createUsageMaintenance(database().pool);
+    const before = new Date('2026-02-01T00:00:00Z');
+    const late = () =>
+      event({ timestamp: new Date(Date.parse('2026-01-05T00:00:00Z') + Math.floor(Math.random() * SPAN_MS)).toISOString() });
+    let open = true;
+    const until = async (action: () => Promise<unknown>) => {
+      while (open) await action();
+    };
+    // A roll-up that outlived its events would be purged a moment later, so it is looked for all the while.
+    const audit = async () => assert.equal(await countRollUpMismatches(database().pool), 0);
+    const beside = [() => maintenance.fold(20), () => maintenance.purgeOldest(before), audit].map(until);
+    for (let round = 0; round < 400; round++) await createUsageSink(database().pool).publish([late(), late(), late()]);
+    open = false;
+    await Promise.all(beside);
+    assert.equal(await countRollUpMismatches(database().pool), 0);
   });
 });
