@@ -7,8 +7,9 @@ import { together, type Compose } from './service.js';
 import { composeStubs } from './stubs.js';
 import { composeTokens } from './tokens.js';
 
-/** All of `leaky start`. The gateway opens last and closes first: it never routes to what is not there. */
+/** All of `leaky start`, each after what it calls: the gateway opens last and closes first, the stubs the other way round. */
 export const everything: readonly Compose[] = [
-  together('services', [composeStubs, composePurchaseWorker, composeMaintenanceWorker, composeAuth, composeAnalytics, composeTokens]),
+  composeStubs,
+  together('services', [composePurchaseWorker, composeMaintenanceWorker, composeAuth, composeAnalytics, composeTokens]),
   composeGateway,
 ];

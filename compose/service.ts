@@ -21,15 +21,17 @@ export function workerPart(worker: RunningWorker): Service {
   return { name: `worker of ${worker.taskQueue}`, ended: worker.ended, stop: () => worker.stop() };
 }
 
-/** Starts parts that do not need each other at the same time. */
+/** Starts, and stops, at the same time what does not need each other. */
 export const together =
-  (name: string, parts: readonly Compose[]): Compose =>
+  (name: string, composed: readonly Compose[]): Compose =>
   async (resources) => {
-    const outcomes = await Promise.allSettled(parts.map((compose) => compose(resources)));
-    const started = group(
+    const outcomes = await Promise.allSettled(composed.map((compose) => compose(resources)));
+    const parts = outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []));
+    const started: Service = {
       name,
-      outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : [])),
-    );
+      ended: Promise.race(parts.flatMap((part) => part.ended ?? [])),
+      stop: async () => void (await Promise.all(parts.map((part) => part.stop()))),
+    };
     const failure = outcomes.find((outcome) => outcome.status === 'rejected');
     if (!failure) return started;
     await started.stop();

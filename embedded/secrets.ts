@@ -10,6 +10,8 @@ const schema = z.object({
   masterKey: z.string().regex(/^[0-9a-f]{64}$/),
   adminUsername: z.string(),
   adminPassword: z.string().min(8),
+  /** A first start that failed half-way has not told anyone yet */
+  adminPasswordShown: z.boolean(),
 });
 export type Secrets = z.infer<typeof schema>;
 
@@ -17,11 +19,11 @@ export type Secrets = z.infer<typeof schema>;
  * The embedded form generates what nobody configured, once per data folder. Without the file the database can't be opened and
  * its signing keys can't be decrypted, so a damaged file is a fault and never silently replaced.
  */
-export function loadSecrets(dataDir: string): { secrets: Secrets; generated: boolean } {
-  const file = path.join(dataDir, 'secrets.json');
+export function loadSecrets(dataDir: string): Secrets {
+  const file = fileIn(dataDir);
   if (existsSync(file)) {
     try {
-      return { secrets: schema.parse(JSON.parse(readFileSync(file, 'utf8'))), generated: false };
+      return schema.parse(JSON.parse(readFileSync(file, 'utf8')));
     } catch (error) {
       throw new StartError(`${file} is damaged; restore it, or remove the data folder to start afresh`, { cause: error });
     }
@@ -31,9 +33,21 @@ export function loadSecrets(dataDir: string): { secrets: Secrets; generated: boo
     masterKey: randomBytes(32).toString('hex'),
     adminUsername: 'admin',
     adminPassword: randomBytes(15).toString('base64url'),
+    adminPasswordShown: false,
   };
-  // Renamed into place: a crash in between must not leave half a file.
+  save(dataDir, secrets);
+  return secrets;
+}
+
+export function markAdminPasswordShown(dataDir: string, secrets: Secrets): void {
+  save(dataDir, { ...secrets, adminPasswordShown: true });
+}
+
+const fileIn = (dataDir: string) => path.join(dataDir, 'secrets.json');
+
+/** Renamed into place: a crash in between must not leave half a file. */
+function save(dataDir: string, secrets: Secrets): void {
+  const file = fileIn(dataDir);
   writeFileSync(`${file}.new`, `${JSON.stringify(secrets, null, 2)}\n`, { mode: 0o600 });
   renameSync(`${file}.new`, file);
-  return { secrets, generated: true };
 }

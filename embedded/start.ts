@@ -10,7 +10,7 @@ import { lockDataDir, type DataLock } from './lock.js';
 import { watchParent } from './parent.js';
 import { requireFreePorts } from './ports.js';
 import { startPostgres } from './postgres.js';
-import { loadSecrets, type Secrets } from './secrets.js';
+import { loadSecrets, markAdminPasswordShown, type Secrets } from './secrets.js';
 import { findTemporalCli } from './temporal-cli.js';
 import { startTemporal } from './temporal-server.js';
 import { createFileLogger } from './terminal-log.js';
@@ -37,7 +37,7 @@ export async function startEverything(given: Config, parts: readonly Compose[]):
     const lock = await lockDataDir(given.dataDir, progress);
     lifecycle.onStop(() => Promise.resolve(lock.release()));
     await requireFreePorts(wantedPorts(given));
-    const { secrets, generated } = loadSecrets(given.dataDir);
+    const secrets = loadSecrets(given.dataDir);
     const { log, file, flush } = createFileLogger(given.logLevel, given.dataDir);
     lifecycle.onStop(() => Promise.resolve(flush()));
     const config = withSecrets(given, secrets);
@@ -45,10 +45,11 @@ export async function startEverything(given: Config, parts: readonly Compose[]):
     if (lifecycle.stopping) return;
     progress('Starting the services');
     await startParts({ config: complete, log, lifecycle, alone: true, parts });
-    const newAdmin = generated && !given.auth.adminPassword ? { username: secrets.adminUsername, password: secrets.adminPassword } : null;
-    if (!lifecycle.stopping) {
-      process.stdout.write(`${welcome({ config: complete, newAdmin, logFile: file, seconds: (Date.now() - startedAt) / 1000 })}\n`);
-    }
+    if (lifecycle.stopping) return;
+    const generated = given.auth.adminPassword === undefined && !secrets.adminPasswordShown;
+    const newAdmin = generated ? { username: complete.auth.adminUsername ?? '', password: secrets.adminPassword } : null;
+    process.stdout.write(`${welcome({ config: complete, newAdmin, logFile: file, seconds: (Date.now() - startedAt) / 1000 })}\n`);
+    if (generated) markAdminPasswordShown(given.dataDir, secrets);
   } catch (error) {
     if (lifecycle.stopping) return;
     const known = error instanceof Error && ['StartError', 'ConfigError'].includes(error.name);
