@@ -64,7 +64,8 @@ export class Guard {
       const failure = 'value' in result && isAttempt(result.value) && !result.value.ok ? result.value : null;
       return Math.max(backoffMs * 2 ** (attempt - 1), failure?.retryAfterMs ?? 0);
     });
-    this.retries = retry(wantsRetry, { maxAttempts: attempts - 1, backoff });
+    // A backoff whose caller has left must not keep the process from ending; those who wait have their server's handles.
+    this.retries = retry(wantsRetry, { maxAttempts: attempts - 1, backoff }).dangerouslyUnref();
     this.breaker = circuitBreaker(
       handleWhenResult((value) => isAttempt(value) && !value.ok),
       {
