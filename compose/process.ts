@@ -73,13 +73,18 @@ export async function startParts({ config, log, lifecycle, alone, parts }: RunOp
   lifecycle.onStop(() => resources.close());
   const started: Service[] = [];
   for (const compose of parts) {
+    const startingSince = Date.now();
     const service = await compose(resources);
-    lifecycle.onStop(() => service.stop());
+    lifecycle.onStop(async () => {
+      const stoppingSince = Date.now();
+      await service.stop();
+      log.info({ part: service.name, ms: Date.now() - stoppingSince }, 'stopped');
+    });
     service.ended?.catch((error: unknown) => {
       log.fatal({ err: error, part: service.name }, 'a part has ended');
       lifecycle.stop(`${service.name} has ended: ${error instanceof Error ? error.message : String(error)}`, 1);
     });
-    log.info({ part: service.name }, 'started');
+    log.info({ part: service.name, ms: Date.now() - startingSince }, 'started');
     started.push(service);
   }
   return started;
