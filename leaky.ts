@@ -2,7 +2,7 @@ import { Command } from 'commander';
 import { realpathSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 import type { Compose } from './compose/service.js';
-import { loadConfig, type Config } from './config.js';
+import { ConfigError, loadConfig, type Config } from './config.js';
 
 /** The one executable. Each command loads only what it needs: `leaky --help` starts neither the SDK nor a pool. */
 const SERVICES = {
@@ -29,6 +29,12 @@ export async function run(args: readonly string[]): Promise<void> {
       .action(guarded(async (config) => runAlone(config, await load())));
   }
   program.command('migrate').description('bring the database schema up to date and end').action(guarded(migrateOnly));
+  program
+    .command('audit')
+    .description('check the invariants of the ledger on the configured database; exit code 1 on any breach')
+    .option('--grace <seconds>', 'what is younger may still be on its way', '60')
+    .option('--json', 'print the report as JSON', false)
+    .action((options: { grace: string; json: boolean }) => guarded((config) => audit(config, options))());
   await program.parseAsync(args, { from: 'user' });
 }
 
@@ -54,6 +60,13 @@ async function migrateOnly(config: Config): Promise<void> {
   const [{ migrate }, { databaseUrl }] = await Promise.all([import('./adapters/postgres/migrate.js'), import('./compose/resources.js')]);
   const applied = await migrate(databaseUrl(config));
   process.stdout.write(applied.length > 0 ? `Applied: ${applied.join(', ')}\n` : 'The schema is up to date\n');
+}
+
+async function audit(config: Config, { grace, json }: { grace: string; json: boolean }): Promise<void> {
+  const graceSeconds = Number(grace);
+  if (!Number.isInteger(graceSeconds) || graceSeconds < 0) throw new ConfigError(`--grace: ${grace} is not a whole number of seconds`);
+  const { runAudit } = await import('./compose/audit.js');
+  if (!(await runAudit(config, { graceSeconds, json }))) process.exitCode = 1;
 }
 
 /** Faults of configuration are for whoever set it: the message alone, and exit code 2. */

@@ -1,0 +1,28 @@
+import { createAuditor } from '../adapters/postgres/audit.js';
+import { createPool } from '../adapters/postgres/pool.js';
+import type { AuditReport } from '../activities/reconciliation-ports.js';
+import type { Config } from '../config.js';
+import { withDatabaseUrl } from '../embedded/borrow-postgres.js';
+
+/** Checks the ledger's laws on the configured database and prints the verdict. @returns whether it is sound */
+export async function runAudit(config: Config, options: { graceSeconds: number; json: boolean }): Promise<boolean> {
+  const report = await withDatabaseUrl(config, async (url) => {
+    const pool = createPool(url, 1);
+    return createAuditor(pool)
+      .audit(options.graceSeconds)
+      .finally(() => pool.end());
+  });
+  process.stdout.write(options.json ? `${JSON.stringify(report)}\n` : describe(report));
+  return report.breaches.length === 0;
+}
+
+function describe({ checkedAt, checked, breaches }: AuditReport): string {
+  const { pools, consumptions, purchases, usageEvents } = checked;
+  const scope = `${checkedAt}  ${pools} pools, ${consumptions} consumptions, ${purchases} purchases, ${usageEvents} usage events`;
+  if (breaches.length === 0) return `${scope}\nAll invariants hold.\n`;
+  const lines = breaches.map(
+    ({ invariant, law, count, samples }) =>
+      `BREACH of invariant ${invariant}: ${law}\n  ${count} time(s), for instance ${samples.join(', ')}`,
+  );
+  return `${scope}\n${lines.join('\n')}\n`;
+}
