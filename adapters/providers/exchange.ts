@@ -2,6 +2,7 @@ import { createParser } from 'eventsource-parser';
 import type { IncomingHttpHeaders } from 'node:http';
 import { StringDecoder } from 'node:string_decoder';
 import type { Dispatcher } from 'undici';
+import { onDeparture } from './departure.js';
 import type { StreamReader } from './wire.js';
 
 /** How one HTTP call ended. `streamed` says that the answer went event by event to the reader. */
@@ -42,7 +43,7 @@ class Exchange implements Dispatcher.DispatchHandler {
   private feed: ((chunk: Buffer) => void) | undefined;
   private readonly timer: NodeJS.Timeout;
   private readonly deadline: number;
-  private readonly onAbort = () => this.finish({ how: 'cancelled' });
+  private readonly stay: (() => void) | undefined;
 
   constructor(
     private readonly call: Call,
@@ -50,7 +51,7 @@ class Exchange implements Dispatcher.DispatchHandler {
   ) {
     this.timer = setTimeout(() => this.finish({ how: 'timeout' }), call.timeoutMs);
     this.deadline = call.reader ? Date.now() + STREAM_LIMIT_FACTOR * call.timeoutMs : 0;
-    call.signal?.addEventListener('abort', this.onAbort, { once: true });
+    if (call.signal) this.stay = onDeparture(call.signal, () => this.finish({ how: 'cancelled' }));
   }
 
   /** First ending wins; a call that is still on the wire is torn down. */
@@ -58,7 +59,7 @@ class Exchange implements Dispatcher.DispatchHandler {
     if (this.settled) return;
     this.settled = true;
     clearTimeout(this.timer);
-    this.call.signal?.removeEventListener('abort', this.onAbort);
+    this.stay?.();
     this.resolve(ended);
     if (!this.closed) this.controller?.abort(new Error(`the call ended: ${ended.how}`));
   }

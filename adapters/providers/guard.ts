@@ -10,6 +10,7 @@ import {
 } from 'cockatiel';
 import type { Logger } from '../../telemetry/log.js';
 import { CANCELLED, failed, type Attempt, type Failure } from './client.js';
+import { onDeparture } from './departure.js';
 
 export interface GuardOptions {
   attempts: number;
@@ -142,8 +143,7 @@ function refused({ detail, retryAfterSeconds }: Refusal): Failure {
 /** Settles at once when the caller leaves, also between two attempts. */
 function unlessAborted(attempts: Promise<Attempt>, signal: AbortSignal): Promise<Attempt> {
   return new Promise((resolve, reject) => {
-    const onAbort = () => resolve(CANCELLED);
-    signal.addEventListener('abort', onAbort, { once: true });
-    attempts.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
+    const stay = onDeparture(signal, () => resolve(CANCELLED));
+    attempts.then(resolve, reject).finally(stay);
   });
 }

@@ -199,6 +199,24 @@ describe('a guarded provider', () => {
     assert.equal(await bench.attempts(request), 1);
   });
 
+  it('puts one listener on a signal that a whole batch shares, and ends every call of it', async () => {
+    const providers = bench.providers();
+    const leave = new AbortController();
+    let listeners = 0;
+    const add = leave.signal.addEventListener.bind(leave.signal) as (...args: unknown[]) => void;
+    Object.defineProperty(leave.signal, 'addEventListener', {
+      value: (...args: unknown[]) => {
+        listeners += 1;
+        add(...args);
+      },
+    });
+    const calls = Array.from({ length: 30 }, () => providers.complete(ask('openai', '[stub:hang]'), { signal: leave.signal }));
+    await until(async () => (await bench.snapshot('openai')).calls.inFlight === 30, 'thirty calls at the stub');
+    leave.abort();
+    for (const outcome of await Promise.all(calls)) assert.match(expectFailure(outcome).detail, /cancelled/);
+    assert.equal(listeners, 1);
+  });
+
   it('is not called at all for a caller who has left already', async () => {
     const request = ask('openai', 'x');
     expectFailure(await bench.providers().complete(request, { signal: AbortSignal.abort() }));
