@@ -90,7 +90,7 @@ export class PurchaseBoard {
     const lines = [
       `Purchase of **${tokens} ${provider} tokens** for ${amountCents} US cents with \`${paymentMethod}\`: **${this.status}**`,
     ];
-    if (this.refusal) lines.push(`Fails because of **${this.refusal.reason}**: ${this.refusal.detail}`);
+    if (this.refusal) lines.push('', `Fails because of **${this.refusal.reason}**: ${this.refusal.detail}`);
     if (this.parked) lines.push(...parkedLines(this.parked));
     return [...lines, '', ...this.journal].join('\n');
   }
@@ -99,6 +99,8 @@ export class PurchaseBoard {
 const parkedLines = ({ step, error, nextTryAt }: Parked): string[] => [
   '',
   `### Parked: cannot ${step.name}`,
+  '',
   `Last error: ${error}`,
+  '',
   `What to do: ${step.remedy} Then send the signal \`retryNow\`; without it the step is tried again at ${nextTryAt}.`,
 ];

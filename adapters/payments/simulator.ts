@@ -16,6 +16,14 @@ interface Turn {
   delayMs?: number;
 }
 
+const DECLINES: Record<State, string> = {
+  DECLINED: 'the payment method was declined',
+  AUTHORIZED: 'the capture was declined',
+  CAPTURED: 'declined',
+  RELEASED: 'the payment has been released before',
+  REFUNDED: 'the payment has been refunded before',
+};
+
 /**
  * A payment provider with real books in PostgreSQL: it survives crashes of the program like a real one, and can be audited. The change
  * to the books and the log of the call commit together before any answer, late answer or lost answer.
@@ -40,8 +48,7 @@ export function createPaymentSimulator(pool: Database): Payments {
     return turn;
   }
 
-  const outcome = (turn: Turn): PaymentOutcome =>
-    turn.answer === 'OK' ? { ok: true } : { ok: false, detail: `the simulated payment is ${turn.state}: declined` };
+  const outcome = (turn: Turn): PaymentOutcome => (turn.answer === 'OK' ? { ok: true } : { ok: false, detail: DECLINES[turn.state] });
 
   return {
     reserve: async (payment, signal) => outcome(await call(payment, 'RESERVE', signal)),

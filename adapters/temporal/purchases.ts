@@ -64,7 +64,7 @@ export function createPurchaseEngine({
       ask<{ status: SagaStatus; memo: PurchaseMemo } | null>(
         async () => {
           const { memo, typedSearchAttributes } = await handle(sagaId).describe();
-          return { status: (typedSearchAttributes.get(sagaStatus) ?? 'STARTED') as SagaStatus, memo: memo as unknown as PurchaseMemo };
+          return { status: (typedSearchAttributes.get(sagaStatus) ?? 'STARTED') as SagaStatus, memo: readMemo(memo) };
         },
         (error) => (error instanceof WorkflowNotFoundError ? null : undefined),
       ),
@@ -113,6 +113,11 @@ function startOptions(order: PurchaseOrder) {
     staticSummary: `${tokens} ${provider} tokens for ${order.amountCents} US cents`,
     staticDetails: `Bought by user \`${userId}\`${orgId === null ? '' : ` for organisation \`${orgId}\``}; correlation id \`${order.correlationId}\``,
   };
+}
+
+/** The server drops members that are null. */
+function readMemo(memo: Record<string, unknown> | undefined): PurchaseMemo {
+  return { orgId: null, idempotencyKey: null, ...(memo as unknown as Omit<PurchaseMemo, 'orgId' | 'idempotencyKey'>) };
 }
 
 /** The deadline of the call itself does not hold while the connection is being made anew, so a timer of our own does. */

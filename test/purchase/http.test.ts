@@ -208,7 +208,7 @@ describe('the purchase API without a worker', function () {
     assert.equal((await post(5_001)).status, 409);
     const path = `/purchase/${String(body['sagaId'])}`;
     const early = await api.call(buyer, path);
-    assert.deepEqual([early.status, early.body['status'], early.body['tokens']], [200, 'STARTED', 5_000]);
+    assert.deepEqual([early.status, early.body['status'], early.body['tokens'], early.body['orgId']], [200, 'STARTED', 5_000, null]);
     assert.equal((await api.call(someone(), path)).status, 404);
     assert.equal((await api.call(buyer, `${path}/cancel`, { method: 'POST' })).status, 503);
     await bench.work();
