@@ -81,13 +81,15 @@ export const LAWS: readonly Law[] = [
     law: 'every consumption that ended is in the usage events, with the same outcome',
     breaks: `SELECT c.id FROM consumptions c CROSS JOIN settings LEFT JOIN usage_events u ON u.id = c.id
               WHERE c.state <> 'HELD' AND c.decided_at < settings.settled_before
-                AND (u.id IS NULL OR (u.provider, u.user_id, u.tokens, u.allowed) IS DISTINCT FROM (c.provider, c.user_id, c.tokens, c.state = 'SETTLED'))`,
+                AND (u.id IS NULL OR (u.provider, u.user_id, u.tokens, u.allowed) IS DISTINCT FROM
+                   (c.provider, c.user_id, CASE c.state WHEN 'SETTLED' THEN c.charged ELSE c.tokens END, c.state = 'SETTLED'))`,
   },
   {
     invariant: 3,
-    law: 'every allowed usage event has its settled consumption',
-    breaks: `SELECT u.id FROM usage_events u LEFT JOIN consumptions c ON c.id = u.id
-              WHERE u.allowed AND c.state IS DISTINCT FROM 'SETTLED'`,
+    // Against the ledger, whose entries stay: retention deletes consumptions a little before their events.
+    law: 'every allowed usage event was charged in the ledger',
+    breaks: `SELECT u.id FROM usage_events u LEFT JOIN ledger_entries e ON e.ref_id = u.id AND e.kind = 'settle'
+              WHERE u.allowed AND e.allowance_tokens + e.purchased_tokens IS DISTINCT FROM u.tokens`,
   },
   {
     invariant: 4,

@@ -139,7 +139,7 @@ function usageEventOf(row: StoredUsage): UsageEvent {
     provider: row.provider,
     userId: row.user_id,
     orgId: row.org_id,
-    tokens: row.tokens,
+    tokens: allowed ? row.charged : row.tokens,
     allowed,
     reason: row.outcome_code,
     requestId: row.correlation_id,
