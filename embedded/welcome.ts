@@ -47,7 +47,7 @@ export function curlLines(gateway: string): string[] {
   return [
     `N=$(date +%s); ME=$(curl -sS ${gateway}/api/v1/auth/register ${json} -d '{"username":"ada-'$N'","email":"ada-'$N'@example.com","password":"correct horse"}'); TOKEN=${field('token')}; USER_ID=${field('userId')}; echo "$ME"`,
     `curl -sS ${gateway}/api/v1/tokens/purchase ${bearer} ${json} -d '${body}1000}'; echo; sleep 2`,
-    `curl -sS ${gateway}/api/v1/tokens/consume ${bearer} ${json} -d '${body}25,"prompt":"Why do buckets leak?"}'; echo`,
+    `curl -sS ${gateway}/api/v1/tokens/consume ${bearer} ${json} -d '${body}25,"prompt":"Why do buckets leak?"}'; echo; sleep 1`,
     `curl -sS "${gateway}/api/v1/analytics/usage?provider=openai" ${bearer}; echo`,
   ];
 }

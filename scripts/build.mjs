@@ -38,8 +38,8 @@ async function transpile(files) {
   const print = fingerprint(files);
   if (isFresh('build', print)) return false;
   rmSync(dist, { recursive: true, force: true });
-  const { build } = await import('esbuild');
-  await build({
+  const esbuild = await import('esbuild');
+  await esbuild.build({
     absWorkingDir: root,
     entryPoints: files,
     outdir: dist,
@@ -50,6 +50,8 @@ async function transpile(files) {
     sourcemap: 'linked',
     logLevel: 'warning',
   });
+  // Its helper process would stay as long as we do, and `npm start` goes on in this very process.
+  await esbuild.stop();
   writeFileSync(path.join(dist, 'package.json'), '{"type":"module"}\n');
   writeFileSync(stamp('build'), print);
   return true;
