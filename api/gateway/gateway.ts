@@ -4,11 +4,12 @@ import type { Config } from '../../config.js';
 import { Problem } from '../../contracts/errors.js';
 import type { Logger } from '../../telemetry/log.js';
 import { metrics } from '../../telemetry/metrics.js';
+import type { Authenticator } from '../http/authenticate.js';
 import type { Caller } from '../http/caller.js';
 import { readBody, refuseUnreadBody, ClientGone } from './body.js';
 import { BREAKER_DEFAULTS, BreakerOpen, ServiceBreaker, type BreakerSettings } from './breaker.js';
 import { Bulkhead, BulkheadFull } from './bulkhead.js';
-import { createCallerGate, type ResolveCaller } from './callers.js';
+import { createCallerGate } from './callers.js';
 import { sendUnavailable } from './fallback.js';
 import type { Forwarder } from './forwarder.js';
 import { applyRequestRule, applyResponseRule, cleanRequestHeaders, cleanResponseHeaders, rewritePath, type RouteRule } from './headers.js';
@@ -19,7 +20,7 @@ import { longestPrefix, publicRouteOf, routeOf, safePath, waitsForProvider } fro
 export interface GatewayDeps {
   config: Config;
   log: Logger;
-  resolveCaller: ResolveCaller;
+  authenticator: Pick<Authenticator, 'identify'>;
   limits: RateLimitStore;
   services: ServiceResolver;
   forwarder: Forwarder;
@@ -38,7 +39,7 @@ export function providerAllowanceMs({ timeoutMs, attempts, backoffMs }: Config['
 export function createGatewayHandler(deps: GatewayDeps): RequestHandler {
   const { config, log, services, forwarder } = deps;
   const limiter = createRateLimiter(config, deps.limits, log);
-  const prove = createCallerGate(deps.resolveCaller, limiter);
+  const prove = createCallerGate(deps.authenticator, limiter);
   const guards = new Map(SERVICE_NAMES.map((name) => [name, createGuard(name, deps)]));
   const rules = Object.entries(config.gateway.routeRules).map(([prefix, rule]) => [prefix.toLowerCase(), rule] as const);
   const allowanceMs = providerAllowanceMs(config.providers);
@@ -50,9 +51,9 @@ export function createGatewayHandler(deps: GatewayDeps): RequestHandler {
       if (!open.keepApiKey) delete req.headers['x-api-key'];
       return null;
     }
-    const { caller, jwt } = await prove(req, res);
+    const { caller, internalJwt } = await prove(req, res);
     delete req.headers['x-api-key'];
-    req.headers.authorization = `Bearer ${jwt}`;
+    req.headers.authorization = `Bearer ${internalJwt}`;
     return caller;
   }
 
@@ -60,7 +61,7 @@ export function createGatewayHandler(deps: GatewayDeps): RequestHandler {
     const { breaker, bulkhead } = guards.get(service) ?? createGuard(service, deps);
     const target = services.resolve(service);
     if (!target) return sendUnavailable(req, res, service, 1_000);
-    const closing = req.headers.connection?.toLowerCase() === 'close';
+    const closing = /(?:^|,)\s*close\s*(?:,|$)/i.test(req.headers.connection ?? '');
     breaker.check();
     const leave = await bulkhead.enter();
     res.once('close', leave);

@@ -25,6 +25,9 @@ const PUBLIC: Record<string, { method: string; keepApiKey?: boolean }> = {
   '/api/v1/analytics/health': { method: 'GET' },
 };
 
+/** Between services only: the gateway exchanges keys itself. */
+const INTERNAL = ['/api/v1/auth/api-keys/exchange'];
+
 /** Routes whose answer waits for a provider: its time-outs, attempts and backoffs come on top of the service's own limit. */
 const WAITS_FOR_PROVIDER = ['/api/v1/tokens/consume', '/api/v1/tokens/purchase', '/v1/chat/completions'];
 
@@ -41,7 +44,10 @@ export function longestPrefix<T>(entries: readonly (readonly [prefix: string, va
   return best;
 }
 
-export const routeOf = (path: string): Route | null => ROUTES.find((route) => isUnder(path, route.prefix)) ?? null;
+export function routeOf(path: string): Route | null {
+  if (INTERNAL.some((prefix) => isUnder(path, prefix))) return null;
+  return ROUTES.find((route) => isUnder(path, route.prefix)) ?? null;
+}
 
 export function publicRouteOf(method: string, path: string): { keepApiKey: boolean } | null {
   const entry = Object.hasOwn(PUBLIC, path) ? PUBLIC[path] : undefined;

@@ -1,9 +1,9 @@
 import type { Config } from '../../config.js';
 import type { Logger } from '../../telemetry/log.js';
+import type { Authenticator } from '../http/authenticate.js';
 import type { Operation } from '../http/openapi.js';
 import { createServiceApp, listen, type RunningServer } from '../http/service.js';
 import type { BreakerSettings } from './breaker.js';
-import type { ResolveCaller } from './callers.js';
 import { fallbackOperation, sendFallback } from './fallback.js';
 import { createForwarder } from './forwarder.js';
 import { createGatewayHandler } from './gateway.js';
@@ -12,7 +12,8 @@ import type { RateLimitStore, ServiceResolver } from './ports.js';
 export interface GatewayOptions {
   config: Config;
   log: Logger;
-  resolveCaller: ResolveCaller;
+  /** Closed by whoever made it */
+  authenticator: Pick<Authenticator, 'identify'>;
   limits: RateLimitStore;
   services: ServiceResolver;
   /** What the services offer: the gateway documents all of it */
