@@ -27,7 +27,8 @@ describe('gateway rate limit', () => {
   };
   const many = (count: number, make: () => Promise<Response>) => Array.from({ length: count }, make);
 
-  it('admits exactly 120 of 300 parallel requests', async () => {
+  it('admits exactly 120 of 300 parallel requests', async function () {
+    this.timeout(10_000);
     await start({ env: { LEAKY_RATE_LIMIT_REQUESTS: '120', LEAKY_GATEWAY_BULKHEAD_WAIT_MS: '10000' } });
     assert.deepEqual(await statusesOf(many(300, () => call('/api/v1/tokens/quota'))), { 200: 120, 429: 180 });
     assert.equal(gateway.tokens.seen.length, 120);

@@ -82,9 +82,15 @@ export interface TestGatewayOptions {
   env?: Record<string, string>;
   breaker?: Partial<BreakerSettings>;
   limits?: RateLimitStore;
+  authenticator?: Pick<Authenticator, 'identify'>;
 }
 
-export async function startTestGateway({ env = {}, breaker, limits }: TestGatewayOptions = {}): Promise<TestGateway> {
+export async function startTestGateway({
+  env = {},
+  breaker,
+  limits,
+  authenticator = stubAuthenticator,
+}: TestGatewayOptions = {}): Promise<TestGateway> {
   const [tokens, auth, analytics] = await Promise.all([startUpstream(), startUpstream(), startUpstream()]);
   const config = loadConfig({
     LEAKY_TOKENS_URL: tokens.url,
@@ -98,7 +104,7 @@ export async function startTestGateway({ env = {}, breaker, limits }: TestGatewa
   const gateway = await startGateway({
     config,
     log: createLogger('silent'),
-    authenticator: stubAuthenticator,
+    authenticator,
     limits: limits ?? createMemoryRateLimitStore(),
     services: createServiceList(config.services),
     operations: [],
