@@ -1,5 +1,5 @@
 import { createPurchaseActivities } from '../activities/purchase.js';
-import { createPaymentSimulator } from '../adapters/payments/simulator.js';
+import { createPayments } from '../adapters/payments/index.js';
 import { createPurchaseLedger } from '../adapters/postgres/ledger-purchases.js';
 import { createPurchaseEventSink } from '../adapters/postgres/purchase-events.js';
 import { createSagaStore } from '../adapters/postgres/sagas.js';
@@ -16,7 +16,7 @@ export const composePurchaseWorker: Compose = async (resources) => {
     namespace,
     taskQueue: TASK_QUEUES.purchase,
     activities: createPurchaseActivities({
-      payments: createPaymentSimulator(database),
+      payments: createPayments(config, resources.database),
       ledger: createPurchaseLedger(database),
       sagas: createSagaStore(database),
       events: createPurchaseEventSink(database),

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { createMemoryBucketStore } from '../adapters/memory/bucket-store.js';
-import { simulatedMethods } from '../adapters/payments/simulated-methods.js';
+import { paymentMethodsOf } from '../adapters/payments/index.js';
 import { createPurchaseLedger } from '../adapters/postgres/ledger-purchases.js';
 import { createConsumptionLedger } from '../adapters/postgres/ledger.js';
 import { createQuotaStore } from '../adapters/postgres/quota-store.js';
@@ -58,7 +58,7 @@ function purchases(resources: Resources, client: Client) {
     ledger: createPurchaseLedger(database),
     purchases: createPurchaseReader(database),
     engine: createPurchaseEngine({ client }),
-    paymentMethods: simulatedMethods,
+    paymentMethods: paymentMethodsOf(resources.config),
     clock: () => new Date(),
   });
 }
