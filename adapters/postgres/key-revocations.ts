@@ -1,12 +1,15 @@
 import pg from 'pg';
-import type { KeyEnding, KeyRevocationListener, KeyRevocations } from '../../api/http/key-revocations.js';
+import type { KeyEnding, KeyRevocations } from '../../api/http/key-revocations.js';
 import type { Logger } from '../../telemetry/log.js';
+import { createEndingListeners } from '../memory/ending-listeners.js';
 import { KEY_ENDINGS_CHANNEL } from './key-endings.js';
 
 export interface PostgresKeyRevocations extends KeyRevocations {
   close(): Promise<void>;
 }
 
+/** How the connection is seen in pg_stat_activity. */
+export const LISTENER_NAME = 'leaky-key-revocations';
 /** A listener that is silent for longer than this counts as lost; together with one round it stays below a second. */
 const HEARTBEAT_MS = 400;
 const RECONNECT_MS = 500;
@@ -21,24 +24,23 @@ const CATCH_UP = '1 day';
  * On LOST every subscriber is told that news may be missing, and `live` is false until LIVE.
  */
 export async function createPostgresKeyRevocations(url: string, log: Logger): Promise<PostgresKeyRevocations> {
-  const listeners = new Set<KeyRevocationListener>();
+  const listeners = createEndingListeners();
   let client: pg.Client | null = null;
   let live = false;
   let closed = false;
   let timer: NodeJS.Timeout | undefined;
 
-  const tell = (ending: KeyEnding) => listeners.forEach((listener) => listener.ended(ending));
-
   const connect = async (): Promise<void> => {
     const fresh = new pg.Client({
       connectionString: url,
+      application_name: LISTENER_NAME,
       connectionTimeoutMillis: 2_000,
       query_timeout: HEARTBEAT_MS * 5,
       keepAlive: true,
     });
     fresh.on('notification', ({ payload }) => {
       const [secretHash, validUntil] = (payload ?? '').split(' ');
-      if (secretHash && validUntil) tell({ secretHash, validUntil: Number(validUntil) });
+      if (secretHash && validUntil) listeners.ended({ secretHash, validUntil: Number(validUntil) });
     });
     fresh.on('error', (error) => lose(fresh, error));
     fresh.on('end', () => lose(fresh, new Error('the connection has ended')));
@@ -50,7 +52,7 @@ export async function createPostgresKeyRevocations(url: string, log: Logger): Pr
            FROM api_key_endings WHERE valid_until > now() - $1::interval`,
         [CATCH_UP],
       );
-      rows.forEach(tell);
+      rows.forEach(listeners.ended);
     } catch (error) {
       discard(fresh);
       throw error;
@@ -79,7 +81,7 @@ export async function createPostgresKeyRevocations(url: string, log: Logger): Pr
     live = false;
     clearTimeout(timer);
     discard(lost);
-    listeners.forEach((listener) => listener.interrupted());
+    listeners.interrupted();
     if (closed) return;
     log.warn({ err: error }, 'revocations of API keys do not arrive; keys are cached for less than a second until they do');
     reconnect();
@@ -100,11 +102,8 @@ export async function createPostgresKeyRevocations(url: string, log: Logger): Pr
     get live() {
       return live;
     },
-    publish: async (endings) => endings.forEach(tell),
-    subscribe(listener) {
-      listeners.add(listener);
-      return () => listeners.delete(listener);
-    },
+    publish: async (endings) => endings.forEach(listeners.ended),
+    subscribe: listeners.subscribe,
     async close() {
       closed = true;
       clearTimeout(timer);

@@ -181,7 +181,9 @@ describe('register and login', () => {
 
   it('the OpenAPI document has every route', async () => {
     const { body } = await auth().call('GET', '/openapi.json');
-    const routes = Object.entries<object>(body.paths).flatMap(([path, methods]) => Object.keys(methods).map((method) => `${method} ${path}`));
+    const routes = Object.entries<object>(body.paths).flatMap(([path, methods]) =>
+      Object.keys(methods).map((method) => `${method} ${path}`),
+    );
     assert.deepEqual(new Set(routes), new Set(authOperations.map(({ method, path }) => `${method} ${path}`)));
     const { requestBody } = body.paths['/api/v1/auth/register'].post;
     const { properties } = requestBody.content['application/json'].schema;
