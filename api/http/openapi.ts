@@ -54,7 +54,7 @@ export function openApiDocument(title: string, operations: readonly Operation[],
         ...(operation.headers && { headers: operation.headers }),
       },
       responses: Object.fromEntries(
-        Object.entries(operation.responses).map(([status, { description, schema }]) => [
+        Object.entries({ ...commonRefusals(operation), ...operation.responses }).map(([status, { description, schema }]) => [
           status,
           {
             description,
@@ -75,6 +75,18 @@ export function openApiDocument(title: string, operations: readonly Operation[],
     },
     servers: [{ url: serverUrl }],
   });
+}
+
+/** What an operation may be refused with whatever it does; its own descriptions win. */
+function commonRefusals({ body, query, params, public: open }: Operation): Operation['responses'] {
+  return {
+    ...((body ?? query ?? params) && { 400: { description: 'Not valid: `errors` names the members' } }),
+    ...(!open && { 401: { description: 'No credentials, or bad ones' }, 403: { description: 'Not allowed to this caller' } }),
+    ...(body && { 413: { description: 'The body is too large' }, 415: { description: 'The body is not application/json' } }),
+    429: { description: 'Too many requests; see Retry-After' },
+    503: { description: 'The service cannot take the request now; see Retry-After' },
+    504: { description: 'The service did not answer in time' },
+  };
 }
 
 /** Serves the document at /openapi.json and its UI at /docs. The document is made on first use: start-up does not pay for it. */
