@@ -37,7 +37,7 @@ export interface Forwarder {
   close(): void;
 }
 
-/** Set by a service whose fault lies with the LLM provider: the service itself is well, and its breaker stays closed. */
+/** Set on a 5xx by a service that is itself well (api/http/problem.ts): its breaker stays closed. */
 const FAULT_ORIGIN = 'x-leaky-fault-origin';
 const STREAM = /^(?:text\/event-stream|application\/x-ndjson)/;
 const IDEMPOTENT = new Set(['GET', 'HEAD', 'PUT', 'DELETE', 'OPTIONS']);
@@ -114,7 +114,7 @@ function isRepeatable(req: Request, call: ClientRequest | null, error: NodeJS.Er
 
 function verdictOf(answer: IncomingMessage): Verdict {
   const status = answer.statusCode ?? 500;
-  return status >= 500 && answer.headers[FAULT_ORIGIN] !== 'provider' ? 'failure' : 'success';
+  return status >= 500 && answer.headers[FAULT_ORIGIN] === undefined ? 'failure' : 'success';
 }
 
 function passOn(exchange: Exchange, answer: IncomingMessage, res: ServerResponse): void {

@@ -24,12 +24,24 @@ export function problemBody(code: ErrorCode, detail: string, path: string, corre
   };
 }
 
+/**
+ * Refusals with a 5xx status by a service that is itself well. The gateway's breaker does not hold them against it: open, it
+ * would take away what still works, such as reading balances while the workflow engine is down.
+ */
+const FAULT_ORIGINS: Partial<Record<ErrorCode, 'provider' | 'engine' | 'load'>> = {
+  PROVIDER_FAILED: 'provider',
+  PROVIDER_TIMEOUT: 'provider',
+  PROVIDER_UNAVAILABLE: 'provider',
+  ENGINE_UNAVAILABLE: 'engine',
+  OVERLOADED: 'load',
+};
+
 /** Sends a problem; `retryAfterSeconds` becomes the Retry-After header (whole seconds, rounded up, at least 1). */
 export function sendProblem(res: Response, code: ErrorCode, detail: string, extras: ProblemExtras = {}): void {
   if (extras.retryAfterSeconds !== undefined) res.setHeader('Retry-After', String(Math.max(1, Math.ceil(extras.retryAfterSeconds))));
   if (code === 'UNAUTHENTICATED') res.setHeader('WWW-Authenticate', 'Bearer realm="leaky-tokens"');
-  // The gateway's breaker must not hold a provider's fault against the service that reports it.
-  if (code.startsWith('PROVIDER_')) res.setHeader('X-Leaky-Fault-Origin', 'provider');
+  const origin = FAULT_ORIGINS[code];
+  if (origin) res.setHeader('X-Leaky-Fault-Origin', origin);
   res
     .status(ERRORS[code].status)
     .type('application/problem+json')

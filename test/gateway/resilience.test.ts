@@ -59,12 +59,16 @@ describe('gateway resilience', () => {
       assert.equal(gateway.tokens.seen.length, 5);
     });
 
-    it('holds neither client errors nor faults of the provider against the service', async () => {
+    it('holds neither client errors nor faults that lie elsewhere against the service', async () => {
       await start({ breaker: QUICK });
       gateway.tokens.handler = answerWith(400);
       await statuses(6);
-      for (const status of [502, 503, 504]) {
-        gateway.tokens.handler = answerWith(status, { 'X-Leaky-Fault-Origin': 'provider' });
+      for (const [status, origin] of [
+        [502, 'provider'],
+        [504, 'provider'],
+        [503, 'load'],
+      ] as const) {
+        gateway.tokens.handler = answerWith(status, { 'X-Leaky-Fault-Origin': origin });
         assert.deepEqual(
           await statuses(6),
           Array.from({ length: 6 }, () => status),
