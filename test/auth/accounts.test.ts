@@ -7,7 +7,8 @@ const REGISTER = '/api/v1/auth/register';
 const LOGIN = '/api/v1/auth/login';
 const valid = { username: 'ada', email: 'ada@example.com', password: PASSWORD };
 
-describe('register and login', () => {
+describe('register and login', function () {
+  this.timeout(30_000);
   const auth = withAuth({ LEAKY_LOGIN_ATTEMPTS: '1000' });
 
   it('register: 201 with a token that works', async () => {
@@ -108,8 +109,7 @@ describe('register and login', () => {
     assert.equal((await auth().call('POST', LOGIN, { body: { ...body, username: 'élodie' } })).status, 200);
   });
 
-  it('20 parallel registrations of one name: exactly one 201, the rest 409', async function () {
-    this.timeout(30_000);
+  it('20 parallel registrations of one name: exactly one 201, the rest 409', async () => {
     const answers = await Promise.all(
       Array.from({ length: 20 }, (_, index) =>
         auth().call('POST', REGISTER, { body: { ...valid, username: index % 2 ? 'Racer' : 'racer', email: `racer${index}@example.com` } }),
@@ -135,8 +135,7 @@ describe('register and login', () => {
     }
   });
 
-  it('an unknown user and a wrong password get the same body in about the same time', async function () {
-    this.timeout(30_000);
+  it('an unknown user and a wrong password get the same body in about the same time', async () => {
     const { username } = await auth().register();
     const attempt = async (name: string) => {
       const start = performance.now();
@@ -159,8 +158,7 @@ describe('register and login', () => {
     assert.ok(ratio > 0.5 && ratio < 2, `wrong password ${median(wrong)} ms, unknown user ${median(unknown)} ms`);
   });
 
-  it('hashing leaves the event loop free', async function () {
-    this.timeout(30_000);
+  it('hashing leaves the event loop free', async () => {
     let longest = 0;
     let last = performance.now();
     const timer = setInterval(() => {
@@ -198,7 +196,8 @@ describe('register and login', () => {
 
 const median = (values: number[]) => [...values].sort((a, b) => a - b)[values.length >> 1] as number;
 
-describe('login throttle', () => {
+describe('login throttle', function () {
+  this.timeout(30_000);
   const auth = withAuth({ LEAKY_LOGIN_ATTEMPTS: '3', LEAKY_LOGIN_WINDOW_SECONDS: '60' });
   const login = (username: string, password: string) => auth().call('POST', LOGIN, { body: { username, password } });
 

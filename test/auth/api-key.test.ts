@@ -7,7 +7,8 @@ const random = fc.uint8Array({ minLength: API_KEY_RANDOM_BYTES, maxLength: API_K
 const key = fc.tuple(userId, random).map(([id, bytes]) => formatApiKey(id, bytes));
 const replaceAt = (text: string, index: number, by: string) => text.slice(0, index) + by + text.slice(index + by.length);
 
-describe('API key format', () => {
+describe('API key format', function () {
+  this.timeout(30_000);
   it('gives back the owner it was made with', () => {
     fc.assert(
       fc.property(userId, random, (id, bytes) => {
@@ -62,7 +63,7 @@ describe('API key format', () => {
   });
 
   it('never throws for any text', () => {
-    fc.assert(fc.property(fc.string({ unit: 'binary' }), (text) => assert.equal(parseApiKey(text), null)));
+    fc.assert(fc.property(fc.string(), (text) => assert.equal(parseApiKey(text), null)));
   });
 
   it('is not made from parts that could not be read back', () => {

@@ -7,7 +7,8 @@ const KEYS = '/api/v1/auth/api-keys';
 const UNKNOWN_ID = '00000000-0000-4000-8000-000000000000';
 const inSeconds = (seconds: number) => new Date(Date.now() + seconds * 1_000).toISOString();
 
-describe('API keys', () => {
+describe('API keys', function () {
+  this.timeout(30_000);
   const auth = withAuth();
   const validate = async (key: string) => (await auth().call('GET', `${KEYS}/validate`, { key })).status;
 
@@ -103,8 +104,7 @@ describe('API keys', () => {
     }
   });
 
-  it('an expired key is refused at its instant, also by validate and exchange', async function () {
-    this.timeout(10_000);
+  it('an expired key is refused at its instant, also by validate and exchange', async () => {
     const owner = await auth().register();
     const { rawKey } = await auth().createKey(owner, { expiresAt: inSeconds(1) });
     assert.equal(await validate(rawKey), 200);
@@ -123,8 +123,7 @@ describe('API keys', () => {
     assert.equal(await validate(old.rawKey), 401);
   });
 
-  it('rotate: the old secret works for the grace and not longer; the one before it ends', async function () {
-    this.timeout(10_000);
+  it('rotate: the old secret works for the grace and not longer; the one before it ends', async () => {
     const owner = await auth().register();
     const first = await auth().createKey(owner);
     const rotate = (graceSeconds: number) =>
@@ -150,8 +149,7 @@ describe('API keys', () => {
     assertProblem(await auth().call('POST', `${KEYS}/1/rotate`, { token: owner.token, body: {} }), 400);
   });
 
-  it('the last use is written down in the background', async function () {
-    this.timeout(15_000);
+  it('the last use is written down in the background', async () => {
     const owner = await auth().register();
     const { rawKey } = await auth().createKey(owner);
     assert.equal(await validate(rawKey), 200);
@@ -160,7 +158,8 @@ describe('API keys', () => {
   });
 });
 
-describe('API keys switched off (flag apiKeyValidation)', () => {
+describe('API keys switched off (flag apiKeyValidation)', function () {
+  this.timeout(30_000);
   const auth = withAuth({ LEAKY_FLAG_API_KEY_VALIDATION: 'false' });
 
   it('are refused with a problem that says so, also in the bearer position', async () => {

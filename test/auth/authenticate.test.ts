@@ -36,7 +36,8 @@ async function startLine(target: string): Promise<{ url: string; calls: Map<stri
   };
 }
 
-describe('a service that authenticates API keys', () => {
+describe('a service that authenticates API keys', function () {
+  this.timeout(30_000);
   const auth = withAuth();
   const echo = withEcho(auth);
   const whoami = (key: string, at: { url: string } = echo()) => call(at.url, 'GET', '/whoami', { key });
@@ -86,8 +87,7 @@ describe('a service that authenticates API keys', () => {
     }
   });
 
-  it('answers 503, not 401, while auth is away; what it knew goes on working', async function () {
-    this.timeout(10_000);
+  it('answers 503, not 401, while auth is away; what it knew goes on working', async () => {
     const line = await startLine(auth().url);
     const other = await startEcho({ config: pointingAt(auth().config, line.url), revocations: auth().revocations });
     try {
@@ -111,14 +111,18 @@ describe('a service that authenticates API keys', () => {
     }
   });
 
-  it('refuses a key from its expiry on, although it is remembered', async function () {
-    this.timeout(10_000);
+  it('refuses a key from its expiry on, although it is remembered', async () => {
     const owner = await auth().register();
     const end = Date.now() + 1_500;
     const { rawKey } = await auth().createKey(owner, { expiresAt: new Date(end).toISOString() });
     assert.equal((await whoami(rawKey)).status, 200);
-    await within(3_000, async () => (await whoami(rawKey)).status === 401);
-    assert.ok(Date.now() >= end && Date.now() < end + 300, `refused ${Date.now() - end} ms after its expiry`);
+    await within(10_000, async () => {
+      const asked = Date.now();
+      const { status } = await whoami(rawKey);
+      assert.ok(status === 401 || asked < end, `accepted ${asked - end} ms after its expiry`);
+      return status === 401;
+    });
+    assert.ok(Date.now() >= end, 'refused before its expiry');
   });
 
   for (const what of ['delete', 'rotate'] as const) {
@@ -135,8 +139,7 @@ describe('a service that authenticates API keys', () => {
     });
   }
 
-  it('rotate with a grace: both secrets work, the old one until the grace ends', async function () {
-    this.timeout(10_000);
+  it('rotate with a grace: both secrets work, the old one until the grace ends', async () => {
     const owner = await auth().register();
     const { id, rawKey } = await auth().createKey(owner);
     assert.equal((await whoami(rawKey)).status, 200);
@@ -148,7 +151,8 @@ describe('a service that authenticates API keys', () => {
   });
 });
 
-describe('revocations between processes (LISTEN/NOTIFY)', () => {
+describe('revocations between processes (LISTEN/NOTIFY)', function () {
+  this.timeout(30_000);
   const auth = withAuth();
   describe('in a service with a listener of its own', () => {
     let revocations: PostgresKeyRevocations;
@@ -174,8 +178,7 @@ describe('revocations between processes (LISTEN/NOTIFY)', () => {
       await within(1_000, async () => (await whoami(rawKey)).status === 401);
     });
 
-    it('a key deleted while the listener is cut off stops working all the same, and listening resumes', async function () {
-      this.timeout(15_000);
+    it('a key deleted while the listener is cut off stops working all the same, and listening resumes', async () => {
       const owner = await auth().register();
       const [a, b] = [await auth().createKey(owner), await auth().createKey(owner)];
       assert.equal((await whoami(a.rawKey)).status, 200);
@@ -210,7 +213,8 @@ describe('revocations between processes (LISTEN/NOTIFY)', () => {
   });
 });
 
-describe('revocations in one process', () => {
+describe('revocations in one process', function () {
+  this.timeout(30_000);
   it('arrive before publish returns, at every subscriber until it leaves', async () => {
     const revocations = createMemoryKeyRevocations();
     const seen: string[] = [];

@@ -11,7 +11,8 @@ interface Person {
   token: string;
 }
 
-describe('organisations', () => {
+describe('organisations', function () {
+  this.timeout(30_000);
   const auth = withAuth();
   const createOrg = async (owner: Person): Promise<string> => {
     const { status, body } = await auth().call('POST', ORGS, { token: owner.token, body: { name: 'Analytical Engines' } });

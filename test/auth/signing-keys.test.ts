@@ -12,7 +12,8 @@ const ROTATE = '/api/v1/auth/signing-keys/rotate';
 const kidOf = (token: string) => decodeProtectedHeader(token).kid;
 const MASTER = 'a1'.repeat(32);
 
-describe('signing key rotation by an ADMIN', () => {
+describe('signing key rotation by an ADMIN', function () {
+  this.timeout(30_000);
   const auth = withAuth();
   const echo = withEcho(auth);
   const kids = async () => (await auth().call('GET', '/oauth2/jwks')).body.keys.map((key: { kid: string }) => key.kid);
@@ -23,8 +24,7 @@ describe('signing key rotation by an ADMIN', () => {
     assertProblem(await auth().call('POST', ROTATE, { token: user.token }), 403);
   });
 
-  it('new tokens have the new key at once, old ones stay valid, services follow within the cool-down', async function () {
-    this.timeout(10_000);
+  it('new tokens have the new key at once, old ones stay valid, services follow within the cool-down', async () => {
     const token = await auth().adminToken();
     assert.equal((await call(echo().url, 'GET', '/whoami', { token })).status, 200);
     for (let round = 0; round < 2; round++) {
@@ -47,7 +47,8 @@ describe('signing key rotation by an ADMIN', () => {
   });
 });
 
-describe('signing keys at rest', () => {
+describe('signing keys at rest', function () {
+  this.timeout(30_000);
   const database = withDatabase();
   const keyring = (environment: Record<string, string> = {}) =>
     createKeyring(createAccounts(database().pool).signingKeys, configOf(environment).auth, log);
@@ -70,8 +71,7 @@ describe('signing keys at rest', () => {
     assert.equal((await keyring().active()).kid, kid);
   });
 
-  it('processes that start at once agree on one key', async function () {
-    this.timeout(20_000);
+  it('processes that start at once agree on one key', async () => {
     const rings = Array.from({ length: 6 }, () => keyring());
     await Promise.all(rings.map((ring) => ring.rotateIfDue()));
     const kids = await Promise.all(rings.map(async (ring) => (await ring.active()).kid));
@@ -124,11 +124,11 @@ describe('signing keys at rest', () => {
   });
 });
 
-describe('two auth processes on one database', () => {
+describe('two auth processes on one database', function () {
+  this.timeout(30_000);
   const database = withDatabase();
 
-  it('accept each other’s tokens, also right after one of them rotates', async function () {
-    this.timeout(20_000);
+  it('accept each other’s tokens, also right after one of them rotates', async () => {
     const start = () =>
       startAuth({ config: configOf(), log, accounts: createAccounts(database().pool), revocations: createMemoryKeyRevocations() });
     const servers = await Promise.all([start(), start()]);
@@ -145,8 +145,7 @@ describe('two auth processes on one database', () => {
     }
   });
 
-  it('the first ADMIN keeps its password, and a squatter of the name does not become ADMIN', async function () {
-    this.timeout(20_000);
+  it('the first ADMIN keeps its password, and a squatter of the name does not become ADMIN', async () => {
     const accounts = createAccounts(database().pool);
     const run = async (environment: Record<string, string>, work: (url: string) => Promise<void>) => {
       const server = await startAuth({ config: configOf(environment), log, accounts, revocations: createMemoryKeyRevocations() });
