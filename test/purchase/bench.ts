@@ -1,19 +1,15 @@
 import assert from 'node:assert/strict';
 import { randomBytes, randomUUID } from 'node:crypto';
-import { hostname } from 'node:os';
-import { mkdirSync, writeFileSync } from 'node:fs';
-import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
 import type { PurchaseActivityDeps } from '../../activities/purchase.js';
 import type { Database } from '../../adapters/postgres/pool.js';
 import { createPurchaseEngine } from '../../adapters/temporal/purchases.js';
 import type { Temporal } from '../../adapters/temporal/connection.js';
 import { makeOrder } from '../../api/tokens/purchase-orders.js';
 import { PURCHASE_MESSAGES, workflowIds, type PurchaseOrder, type PurchaseState } from '../../contracts/temporal.js';
-import { projectRoot } from '../../root.js';
 import { createWorker, type RunningWorker } from '../../workers/create-worker.js';
 import { withDatabase } from '../support/postgres.js';
+import { saveHistory } from '../support/recording.js';
 import { withTemporal } from '../support/temporal.js';
 import { activitiesOn } from './activities.js';
 
@@ -41,7 +37,7 @@ export interface Bench {
   work: (swapped?: Partial<PurchaseActivityDeps>) => Promise<RunningWorker>;
 }
 
-const PATIENCE_MS = 25_000;
+const PATIENCE_MS = 45_000;
 
 /** A database, a dev server and, unless told otherwise, a worker for the enclosing `describe`. */
 export function withBench({ worker = true } = {}): Bench {
@@ -154,10 +150,5 @@ async function holdLaws(pool: Database, order: PurchaseOrder, state: PurchaseSta
 /** With LEAKY_RECORD_HISTORIES=1 the histories of the tests become the recordings that the replay test runs. */
 async function record(handle: Pick<ReturnType<Bench['handle']>, 'fetchHistory'>, kind: string): Promise<void> {
   if (process.env.LEAKY_RECORD_HISTORIES !== '1') return;
-  const folder = path.join(projectRoot, 'test/replay/histories');
-  mkdirSync(folder, { recursive: true });
-  const history = historyToJSON(await handle.fetchHistory());
-  // Where it was recorded is nobody's business, and would change with every recording.
-  const anonymous = history.replaceAll(projectRoot, '').replaceAll(new RegExp(`\\d+@${hostname()}`, 'g'), 'recorder');
-  writeFileSync(path.join(folder, `purchase-${kind}.json`), `${anonymous}\n`);
+  saveHistory(`purchase-${kind}`, await handle.fetchHistory());
 }

@@ -1,0 +1,58 @@
+import { historyFromJSON, historyToJSON } from '@temporalio/common/lib/proto-utils.js';
+import type { temporal } from '@temporalio/proto';
+
+export type History = temporal.api.history.v1.IHistory;
+
+/** Thrown with a sentence that says what is wrong with the text. */
+export class HistoryFormatError extends Error {
+  override readonly name = 'HistoryFormatError';
+}
+
+/**
+ * Reads a history as `temporal workflow show --output json`, the Web UI's download and `writeHistory` write it.
+ * @throws HistoryFormatError when it is none of these, or not all of a history
+ */
+export function readHistory(text: string): History {
+  const history = decode(parse(text));
+  const ids = (history.events ?? []).map((event) => Number(event.eventId));
+  if (ids.length === 0) throw new HistoryFormatError('the history has no events');
+  if (ids.some((id, index) => id !== index + 1)) {
+    throw new HistoryFormatError('the events are not numbered 1, 2, 3 …: part of the history is missing, or it is in reverse order');
+  }
+  return history;
+}
+
+export const writeHistory = (history: History): string => `${historyToJSON(history)}\n`;
+
+/** What the first event tells about the execution. The id is missing in histories of servers before 1.25. */
+export function describeHistory(history: History): { workflowType: string; workflowId: string | null; events: number } {
+  const started = history.events?.[0]?.workflowExecutionStartedEventAttributes;
+  return {
+    workflowType: started?.workflowType?.name ?? 'unknown',
+    workflowId: started?.workflowId || null,
+    events: history.events?.length ?? 0,
+  };
+}
+
+function parse(text: string): { events: unknown[] } {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (error) {
+    throw new HistoryFormatError(`it is not JSON (${reason(error)})`, { cause: error });
+  }
+  // The Web UI's download of some versions is the bare array.
+  const events: unknown = Array.isArray(json) ? json : (json as { events?: unknown } | null)?.events;
+  if (!Array.isArray(events)) throw new HistoryFormatError('it is not a workflow history: it has no list of events');
+  return { events };
+}
+
+function decode(json: { events: unknown[] }): History {
+  try {
+    return historyFromJSON(json);
+  } catch (error) {
+    throw new HistoryFormatError(`it is not a workflow history as Temporal exports it (${reason(error)})`, { cause: error });
+  }
+}
+
+const reason = (error: unknown) => (error instanceof Error ? error.message : String(error));

@@ -1,0 +1,42 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { historyFromJSON } from '@temporalio/common/lib/proto-utils.js';
+import proto from '@temporalio/proto';
+import { readHistory, writeHistory, type History } from '../../adapters/temporal/history-json.js';
+import type { RecordedHistory } from '../../workers/replay.js';
+import { historiesFolder } from '../support/recording.js';
+
+const { EventType } = proto.temporal.api.enums.v1;
+
+export const eventTypesOf = ({ events }: History): string[] =>
+  (events ?? []).map(({ eventType }) => String(EventType[eventType ?? 0]).replace('EVENT_TYPE_', ''));
+
+/** Names of the local activities that the history has results of, in order. They are in the details of its markers. */
+export function localActivitiesOf({ events }: History): string[] {
+  return (events ?? []).flatMap(({ markerRecordedEventAttributes: marker }) => {
+    const data = marker?.markerName === 'core_local_activity' ? marker.details?.['data']?.payloads?.[0]?.data : null;
+    return data ? [(JSON.parse(Buffer.from(data).toString()) as { activity_type: string }).activity_type] : [];
+  });
+}
+
+/** Names of the activities that the history schedules, in order. */
+export const activitiesOf = ({ events }: History): string[] =>
+  (events ?? []).flatMap(({ activityTaskScheduledEventAttributes: scheduled }) => scheduled?.activityType?.name ?? []);
+
+/** The committed recordings. */
+export function recordings(): RecordedHistory[] {
+  return readdirSync(historiesFolder).map((file) => ({
+    name: file.replace('.json', ''),
+    workflowId: file,
+    history: readHistory(readFileSync(path.join(historiesFolder, file), 'utf8')),
+  }));
+}
+
+/** The same history as if a workflow of another name had made it. */
+export function renamed(history: History, workflowType: string): History {
+  const copy = historyFromJSON(JSON.parse(writeHistory(history)) as unknown);
+  const started = copy.events?.[0]?.workflowExecutionStartedEventAttributes;
+  if (!started) throw new Error('the history does not begin with a start');
+  started.workflowType = { name: workflowType };
+  return copy;
+}

@@ -1,0 +1,41 @@
+import { DeterminismViolationError } from '@temporalio/workflow';
+import { Worker } from '@temporalio/worker';
+import type { History } from '../adapters/temporal/history-json.js';
+
+export interface RecordedHistory {
+  /** How the verdict names it */
+  name: string;
+  workflowId: string;
+  history: History;
+}
+
+export interface Verdict {
+  name: string;
+  ok: boolean;
+  /** NONDETERMINISTIC: today's code does something else than the code that made the history */
+  kind: 'REPLAYED' | 'NONDETERMINISTIC' | 'FAILED';
+  /** In plain words; empty when it replayed */
+  detail: string;
+}
+
+/**
+ * Runs today's workflow code against recorded histories, one after the other: no server, no activity, no side effect.
+ * @param codePath the bundle of the workflows, as the build makes it
+ */
+export async function* replayHistories(codePath: string, recorded: Iterable<RecordedHistory>): AsyncGenerator<Verdict> {
+  const names: string[] = [];
+  const feed = function* () {
+    for (const { name, workflowId, history } of recorded) {
+      names.push(name);
+      yield { workflowId, history };
+    }
+  };
+  for await (const { error } of Worker.runReplayHistories({ workflowBundle: { codePath } }, feed())) {
+    yield { name: names.shift() ?? '', ...judge(error) };
+  }
+}
+
+function judge(error: Error | undefined): Omit<Verdict, 'name'> {
+  if (!error) return { ok: true, kind: 'REPLAYED', detail: '' };
+  return { ok: false, kind: error instanceof DeterminismViolationError ? 'NONDETERMINISTIC' : 'FAILED', detail: error.message };
+}
