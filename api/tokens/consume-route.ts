@@ -14,9 +14,6 @@ export interface ConsumeRouteDeps {
   upgradeUrl: string;
 }
 
-/** Faults that came from the provider, not from this service: a gateway in front must not count them against us. */
-const PROVIDER_FAULTS = ['PROVIDER_FAILED', 'PROVIDER_TIMEOUT', 'PROVIDER_UNAVAILABLE'];
-
 export function consumeRoute({ consume, memberships, bucketRuleOf, upgradeUrl }: ConsumeRouteDeps): RequestHandler {
   return async (req, res) => {
     const caller = callerOf(res);
@@ -76,7 +73,6 @@ function sendOverflow(res: Response, { id, decision, detail }: Extract<Consumed,
 
 function sendRefusal(res: Response, consumed: Extract<Consumed, { kind: 'refused' }>, upgradeUrl: string): void {
   const { id, code, detail, available, retryAfterSeconds } = consumed;
-  if (PROVIDER_FAULTS.includes(code)) res.setHeader('X-Leaky-Fault-Origin', 'provider');
   const quota =
     code === 'INSUFFICIENT_QUOTA' ? { policy: 'token-quota', upgradeUrl, ...(available !== undefined && { remaining: available }) } : {};
   const wait = ERRORS[code].status === 503 ? { retryAfterSeconds: retryAfterSeconds ?? 1 } : {};
