@@ -32,7 +32,7 @@ describe('a purchase that outlives its worker', function () {
 });
 
 describe('a purchase whose ledger cannot be written after the capture', function () {
-  this.timeout(40_000);
+  this.timeout(60_000);
   const bench = withBench({ worker: false });
 
   it('is parked with the money taken, and completes after retryNow', async () => {
@@ -52,7 +52,7 @@ describe('a purchase whose ledger cannot be written after the capture', function
 });
 
 describe('a purchase that another execution has run already', function () {
-  this.timeout(20_000);
+  this.timeout(60_000);
   const bench = withBench();
 
   it('is answered from its row and charged once, as after the retention of the first history', async () => {

@@ -10,7 +10,7 @@ const purchaseOf = (person: Person, over: object = {}) => ({ userId: person.user
 const DONE = ['COMPLETED', 'FAILED'];
 
 describe('the purchase API', function () {
-  this.timeout(40_000);
+  this.timeout(60_000);
   const bench = withBench();
   const api = withApi(bench);
   const view = (as: Person, sagaId: unknown) => api.call(as, `/purchase/${String(sagaId)}`);
@@ -25,6 +25,14 @@ describe('the purchase API', function () {
     assert.match(String(answer.headers.get('content-type')), /^application\/problem\+json/);
   };
 
+  const capAt = (buyer: Person, cap: number) =>
+    bench
+      .pool()
+      .query(`INSERT INTO quota_policies (owner_kind, owner_id, tier, custom) VALUES ('user', $1, 'ENTERPRISE', $2)`, [
+        buyer.userId,
+        { capacityMultiplier: 1, leakMultiplier: 1, allowance: 0, cap },
+      ]);
+
   it('202, then COMPLETED', async () => {
     const buyer = someone();
     const { status, body } = await api.call(buyer, '/purchase', { body: purchaseOf(buyer, { unknownMember: 1 }), key: 'first' });
@@ -37,8 +45,9 @@ describe('the purchase API', function () {
     );
   });
 
-  it('40 parallel purchases with one key are one saga and one charge', async () => {
+  it('40 parallel purchases with one key are one saga and one charge, also when it fills the pool to its cap', async () => {
     const buyer = someone();
+    await capAt(buyer, 5_000);
     const answers = await Promise.all(
       Array.from({ length: 40 }, () => api.call(buyer, '/purchase', { body: purchaseOf(buyer), key: 'k' })),
     );
@@ -95,9 +104,7 @@ describe('the purchase API', function () {
 
   it('400 over the cap, before any payment; the key that used the room up is answered all the same', async () => {
     const buyer = someone();
-    const terms = { capacityMultiplier: 1, leakMultiplier: 1, allowance: 0, cap: 5_000 };
-    const insert = `INSERT INTO quota_policies (owner_kind, owner_id, tier, custom) VALUES ('user', $1, 'ENTERPRISE', $2)`;
-    await bench.pool().query(insert, [buyer.userId, terms]);
+    await capAt(buyer, 5_000);
     problem(await api.call(buyer, '/purchase', { body: purchaseOf(buyer, { tokens: 5_001 }) }), 400, 'POOL_CAP_EXCEEDED');
     const first = await api.call(buyer, '/purchase', { body: purchaseOf(buyer), key: 'k' });
     await ended(buyer, first.body['sagaId']);
@@ -158,7 +165,7 @@ describe('the purchase API', function () {
 
   it('409 for a cancellation past the point of no return', async () => {
     const buyer = someone();
-    const { sagaId } = (await api.call(buyer, '/purchase', { body: purchaseOf(buyer, { paymentMethod: 'sim_slow_capture:1500' }) })).body;
+    const { sagaId } = (await api.call(buyer, '/purchase', { body: purchaseOf(buyer, { paymentMethod: 'sim_slow_capture:4000' }) })).body;
     await eventually(
       () => bench.pool().query(`SELECT 1 FROM sim_payments WHERE payment_key = $1 AND state = 'CAPTURED'`, [sagaId]),
       ({ rowCount }) => rowCount === 1,
@@ -170,7 +177,7 @@ describe('the purchase API', function () {
 });
 
 describe('the purchase API above the approval limit', function () {
-  this.timeout(20_000);
+  this.timeout(60_000);
   const bench = withBench();
   const api = withApi(bench, { env: { LEAKY_APPROVAL_ABOVE_TOKENS: '1000' } });
 
@@ -195,7 +202,7 @@ describe('the purchase API above the approval limit', function () {
 });
 
 describe('the purchase API without a worker', function () {
-  this.timeout(20_000);
+  this.timeout(60_000);
   const bench = withBench({ worker: false });
   const api = withApi(bench, { deadlineMs: 1_000 });
 
@@ -221,7 +228,7 @@ describe('the purchase API without a worker', function () {
 });
 
 describe('the purchase API without a workflow engine', function () {
-  this.timeout(20_000);
+  this.timeout(60_000);
   const bench = withBench({ worker: false });
   const sockets = new Set<Socket>();
   let silence: Server | undefined;

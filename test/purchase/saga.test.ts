@@ -7,7 +7,7 @@ import { callsOf, eventsOf, eventually, orderOf, paymentOf, withBench } from './
 const cancellable = (wanted: boolean) => (state: PurchaseState) => state.cancellable === wanted;
 
 describe('a purchase', function () {
-  this.timeout(40_000);
+  this.timeout(60_000);
   const bench = withBench();
   const { start, ended, until, handle } = bench;
   const payment = (order: ReturnType<typeof orderOf>) => paymentOf(bench.pool(), order);
@@ -79,7 +79,7 @@ describe('a purchase', function () {
   });
 
   it('cannot be cancelled past the point of no return', async () => {
-    const order = orderOf({ method: 'sim_slow_capture:1500' });
+    const order = orderOf({ method: 'sim_slow_capture:4000' });
     await start(order);
     await until(order, (state) => state.status === 'TOKENS_ALLOCATED' && !state.cancellable, 'the capture is under way');
     await assert.rejects(handle(order).executeUpdate(PURCHASE_MESSAGES.cancel), (error) => {
@@ -110,7 +110,7 @@ describe('a purchase', function () {
 });
 
 describe('a purchase whose payment provider does not answer', function () {
-  this.timeout(40_000);
+  this.timeout(60_000);
   const bench = withBench();
   const { start, ended, until, handle } = bench;
   const payment = (order: ReturnType<typeof orderOf>) => paymentOf(bench.pool(), order);
@@ -118,9 +118,9 @@ describe('a purchase whose payment provider does not answer', function () {
   const orders = {
     lostAnswers: orderOf({ method: 'sim_timeout' }),
     lostReserve: orderOf({ method: 'sim_timeout_reserve:1' }),
-    unknownCapture: orderOf({ method: 'sim_capture_timeout', limitSeconds: 2 }),
-    limit: orderOf({ method: 'sim_timeout_reserve:1000', limitSeconds: 2 }),
-    unapproved: orderOf({ needsApproval: true, limitSeconds: 1 }),
+    unknownCapture: orderOf({ method: 'sim_capture_timeout', limitSeconds: 8 }),
+    limit: orderOf({ method: 'sim_timeout_reserve:1000', limitSeconds: 4 }),
+    unapproved: orderOf({ needsApproval: true, limitSeconds: 3 }),
     parked: orderOf({ method: 'sim_release_fails:5' }),
   };
   before('start them', async () => {
