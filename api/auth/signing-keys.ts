@@ -12,7 +12,7 @@ export const signingKeyOperations: Operation[] = [
     summary: 'Public keys that verify the tokens',
     tag: 'tokens',
     public: true,
-    responses: { 200: { description: 'A JWK Set (RFC 7517)', schema: jwkSet } },
+    responses: { 200: { description: 'A JWK Set (RFC 7517)', schema: jwkSet, type: 'application/jwk-set+json' } },
   },
   {
     method: 'post',

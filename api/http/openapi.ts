@@ -32,7 +32,8 @@ export interface Operation {
   query?: z.ZodObject;
   params?: z.ZodObject;
   headers?: z.ZodObject;
-  responses: Record<number, { description: string; schema?: z.ZodType }>;
+  /** `type`: of a 2xx body, default application/json */
+  responses: Record<number, { description: string; schema?: z.ZodType; type?: string }>;
 }
 
 export function openApiDocument(title: string, operations: readonly Operation[], serverUrl: string) {
@@ -54,15 +55,17 @@ export function openApiDocument(title: string, operations: readonly Operation[],
         ...(operation.headers && { headers: operation.headers }),
       },
       responses: Object.fromEntries(
-        Object.entries({ ...commonRefusals(operation), ...operation.responses }).map(([status, { description, schema }]) => [
-          status,
-          {
-            description,
-            ...(Number(status) >= 400
-              ? { content: { 'application/problem+json': { schema: schema ?? problem } } }
-              : schema && { content: { 'application/json': { schema } } }),
-          },
-        ]),
+        Object.entries({ ...commonRefusals(operation), ...operation.responses }).map(
+          ([status, { description, schema, type = 'application/json' }]) => [
+            status,
+            {
+              description,
+              ...(Number(status) >= 400
+                ? { content: { 'application/problem+json': { schema: schema ?? problem } } }
+                : schema && { content: { [type]: { schema } } }),
+            },
+          ],
+        ),
       ),
     });
   }
