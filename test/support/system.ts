@@ -37,6 +37,8 @@ export interface SystemOptions {
 
 const READY_TIMEOUT_MS = 120_000;
 const STOP_TIMEOUT_MS = 60_000;
+/** Of each test that uses the shared system: many requests, on a machine that may be busy */
+const TEST_TIMEOUT_MS = 60_000;
 const PORTS = [
   'LEAKY_GATEWAY_PORT',
   'LEAKY_AUTH_PORT',
@@ -69,6 +71,9 @@ export function withSystem(): () => System {
   before('the whole system', async function () {
     this.timeout(READY_TIMEOUT_MS + STOP_TIMEOUT_MS);
     system = await (shared ??= startSystem());
+  });
+  beforeEach(function () {
+    this.currentTest?.timeout(TEST_TIMEOUT_MS);
   });
   return () => {
     assert.ok(system, 'the system exists only while tests run');
