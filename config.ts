@@ -67,7 +67,11 @@ const environmentSchema = z.object({
   LEAKY_RATE_LIMIT_EXEMPT: z.string().default('').describe('Comma-separated paths that are never limited'),
   LEAKY_GATEWAY_ROUTES: z.string().default('').describe('JSON: header and path transformations per route'),
   LEAKY_CORS_ORIGINS: z.string().default('*').describe('Comma-separated origins'),
-  LEAKY_TRUST_PROXY: z.string().default('').describe("Express 'trust proxy' value; empty: none"),
+  LEAKY_TRUST_PROXY: z
+    .string()
+    .default('')
+    .describe("Proxies in front of the gateway whose X-Forwarded-For counts: addresses, networks or 'loopback', comma-separated"),
+  LEAKY_TRUSTED_GATEWAYS: z.string().default('loopback').describe('The same for the services behind the gateway: where the gateways are'),
   LEAKY_BODY_LIMIT_BYTES: count(1_048_576),
   LEAKY_SERVICE_TIMEOUT_MS: count(5_000),
   LEAKY_GATEWAY_BULKHEAD: count(100).describe('Calls in flight to one service; more wait'),
@@ -207,7 +211,8 @@ function shape(env: Environment) {
     },
     http: {
       corsOrigins: list(env.LEAKY_CORS_ORIGINS),
-      trustProxy: env.LEAKY_TRUST_PROXY,
+      trustedProxies: list(env.LEAKY_TRUST_PROXY),
+      trustedGateways: list(env.LEAKY_TRUSTED_GATEWAYS),
       bodyLimitBytes: env.LEAKY_BODY_LIMIT_BYTES,
     },
     bucket: {

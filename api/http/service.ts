@@ -34,7 +34,8 @@ export function createServiceApp(options: ServiceOptions): Express {
   app.disable('x-powered-by');
   app.disable('etag');
   app.set('query parser', 'simple');
-  if (config.http.trustProxy) app.set('trust proxy', Number(config.http.trustProxy) || config.http.trustProxy);
+  // Without it, everyone who comes through the gateway would share its address, and with it the limits by address.
+  app.set('trust proxy', [...config.http.trustedProxies, ...(options.rawBodies ? [] : config.http.trustedGateways)]);
   app.use(correlationId);
   app.use((req, res, next) => {
     const end = metrics.httpRequests.startTimer();
