@@ -6,7 +6,15 @@ export type TextbookRequest = ConsumptionRequest;
 export type TextbookActivities = ReturnType<typeof createTextbookActivities>;
 
 /** The same ledger, providers and usage store as the product's, one item at a time. */
-export function createTextbookActivities({ ledger, providers, usage }: { ledger: ConsumptionLedger; providers: Providers; usage: UsageSink }) {
+export function createTextbookActivities({
+  ledger,
+  providers,
+  usage,
+}: {
+  ledger: ConsumptionLedger;
+  providers: Providers;
+  usage: UsageSink;
+}) {
   const workflowId = () => Context.current().info.workflowExecution?.workflowId ?? '';
   return {
     async reserve(request: TextbookRequest): Promise<string> {
