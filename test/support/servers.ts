@@ -2,17 +2,20 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { projectRoot } from '../../root.js';
 
-/** A folder for one mocha run's servers, inside the project so that nothing is left elsewhere. Removed when the run ends. */
+/**
+ * A folder for one mocha run's servers, inside the project so that nothing is left elsewhere. Removed when the process ends: by
+ * then the servers have ended too, and mocha runs no hook at all when no test was chosen.
+ */
 export function temporaryFolder(name: string): string {
   const parent = path.join(projectRoot, '.cache');
   mkdirSync(parent, { recursive: true });
   const folder = mkdtempSync(path.join(parent, `test-${name}-`));
-  atEnd(() => {
-    rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
-    return Promise.resolve();
-  });
+  folders.push(folder);
   return folder;
 }
+
+const folders: string[] = [];
+process.once('exit', () => folders.forEach((folder) => rmSync(folder, { recursive: true, force: true, maxRetries: 5 })));
 
 const endings: (() => Promise<void>)[] = [];
 const ENDING_TIMEOUT_MS = 60_000;
