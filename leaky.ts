@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { realpathSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
+import type { ReplayOptions } from './compose/replay.js';
 import type { Compose } from './compose/service.js';
 import { ConfigError, loadConfig, type Config } from './config.js';
 
@@ -35,6 +36,15 @@ export async function run(args: readonly string[]): Promise<void> {
     .option('--grace <seconds>', 'what is younger may still be on its way', '60')
     .option('--json', 'print the report as JSON', false)
     .action((options: { grace: string; json: boolean }) => guarded((config) => audit(config, options))());
+  program
+    .command('replay')
+    .description('replay histories on the current workflows; exit code 1 when one does not replay, 2 when one cannot be read')
+    .argument('[sources...]', 'workflow ids (fetched from Temporal), history files, folders of them; none: test/replay/histories')
+    .option('--run-id <id>', 'which run of the workflow id; unset: the latest')
+    .option('--bundle <file>', 'replay on this bundle of workflows instead of the built one')
+    .action((sources: string[], options: { runId?: string; bundle?: string }) =>
+      guarded((config) => replay(config, { sources, ...options }))(),
+    );
   await program.parseAsync(args, { from: 'user' });
 }
 
@@ -67,6 +77,11 @@ async function audit(config: Config, { grace, json }: { grace: string; json: boo
   if (!Number.isInteger(graceSeconds) || graceSeconds < 0) throw new ConfigError(`--grace: ${grace} is not a whole number of seconds`);
   const { runAudit } = await import('./compose/audit.js');
   if (!(await runAudit(config, { graceSeconds, json }))) process.exitCode = 1;
+}
+
+async function replay(config: Config, options: ReplayOptions): Promise<void> {
+  const { runReplay } = await import('./compose/replay.js');
+  if (!(await runReplay(config, options))) process.exitCode = 1;
 }
 
 /** Faults of configuration are for whoever set it: the message alone, and exit code 2. */

@@ -1,6 +1,7 @@
 import { DeterminismViolationError } from '@temporalio/workflow';
 import { Worker } from '@temporalio/worker';
 import type { History } from '../adapters/temporal/history-json.js';
+import { inPlainWords } from './replay-words.js';
 
 export interface RecordedHistory {
   /** How the verdict names it */
@@ -10,7 +11,7 @@ export interface RecordedHistory {
 }
 
 export interface Verdict {
-  name: string;
+  recording: RecordedHistory;
   ok: boolean;
   /** NONDETERMINISTIC: today's code does something else than the code that made the history */
   kind: 'REPLAYED' | 'NONDETERMINISTIC' | 'FAILED';
@@ -23,19 +24,24 @@ export interface Verdict {
  * @param codePath the bundle of the workflows, as the build makes it
  */
 export async function* replayHistories(codePath: string, recorded: Iterable<RecordedHistory>): AsyncGenerator<Verdict> {
-  const names: string[] = [];
+  const fed: RecordedHistory[] = [];
   const feed = function* () {
-    for (const { name, workflowId, history } of recorded) {
-      names.push(name);
-      yield { workflowId, history };
+    for (const recording of recorded) {
+      fed.push(recording);
+      yield recording;
     }
   };
   for await (const { error } of Worker.runReplayHistories({ workflowBundle: { codePath } }, feed())) {
-    yield { name: names.shift() ?? '', ...judge(error) };
+    const recording = fed.shift();
+    if (recording) yield { recording, ...judge(error) };
   }
 }
 
-function judge(error: Error | undefined): Omit<Verdict, 'name'> {
+function judge(error: Error | undefined): Omit<Verdict, 'recording'> {
   if (!error) return { ok: true, kind: 'REPLAYED', detail: '' };
-  return { ok: false, kind: error instanceof DeterminismViolationError ? 'NONDETERMINISTIC' : 'FAILED', detail: error.message };
+  return {
+    ok: false,
+    kind: error instanceof DeterminismViolationError ? 'NONDETERMINISTIC' : 'FAILED',
+    detail: inPlainWords(error.message),
+  };
 }

@@ -24,13 +24,22 @@ export function readHistory(text: string): History {
 
 export const writeHistory = (history: History): string => `${historyToJSON(history)}\n`;
 
-/** What the first event tells about the execution. The id is missing in histories of servers before 1.25. */
-export function describeHistory(history: History): { workflowType: string; workflowId: string | null; events: number } {
+export interface HistoryDescription {
+  workflowType: string;
+  /** null in the histories of old servers, which do not say it */
+  workflowId: string | null;
+  events: number;
+  /** Completed workflow tasks: the points at which a replay compares */
+  decisions: number;
+}
+
+export function describeHistory(history: History): HistoryDescription {
   const started = history.events?.[0]?.workflowExecutionStartedEventAttributes;
   return {
     workflowType: started?.workflowType?.name ?? 'unknown',
     workflowId: started?.workflowId || null,
     events: history.events?.length ?? 0,
+    decisions: history.events?.filter((event) => event.workflowTaskCompletedEventAttributes).length ?? 0,
   };
 }
 

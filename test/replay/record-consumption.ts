@@ -98,13 +98,16 @@ describe('record batches of consumptions', function () {
     const start = async () => begin(await requests(10, ['take 14000']));
     const [patient, cancelled, terminated] = await Promise.all([start(), start(), start()]);
     const isOpen = (types: string[]) => types.at(-1) === 'WORKFLOW_TASK_STARTED';
-    await until(patient, (types) => types.includes('MARKER_RECORDED') && isOpen(types));
+    // The reserve step is in their histories by then, and each is at the provider, on a workflow task that heartbeats.
+    for (const each of [patient, cancelled, terminated]) await until(each, (types) => types.includes('MARKER_RECORDED') && isOpen(types));
     await Promise.all([cancelled.cancel(), terminated.terminate('recorded')]);
     const heartbeats = await keep('long-call', patient, { held: 1, settled: 1 }, ALL_STEPS);
     assert.ok(eventTypesOf(heartbeats).filter((type) => type === 'WORKFLOW_TASK_COMPLETED').length >= 2, 'it heartbeats');
     const unmoved = await keep('cancel-ignored', cancelled, { held: 1, settled: 1 }, ALL_STEPS);
     assert.ok(eventTypesOf(unmoved).includes('WORKFLOW_EXECUTION_CANCEL_REQUESTED'));
-    saveHistory('consumption-terminated', await terminated.fetchHistory());
+    const ended = await terminated.fetchHistory();
+    assert.deepEqual(localActivitiesOf(ended), ['reserveTokens']);
+    saveHistory('consumption-terminated', ended);
   });
 
   it('that another process takes over after kill -9', async () => {
