@@ -26,15 +26,6 @@ const TOKENS_EACH = 1_000_000;
 const PROVIDER_MS = 50;
 const WARM_UP_SECONDS = 4;
 
-if (options.help) {
-  process.stdout.write(
-    'npm run bench -- [--seconds 30] [--rounds 3] [--connections 64]\n  consume with providers at 50 ms: leaky against one textbook workflow per request\n',
-  );
-} else {
-  const seconds = Number(options.seconds);
-  await run(seconds, Number(options.rounds), Number(options.connections));
-}
-
 async function run(seconds: number, rounds: number, connections: number): Promise<void> {
   const say = (line: string) => process.stderr.write(`${line}\n`);
   say('Starting the system');
@@ -52,9 +43,10 @@ async function run(seconds: number, rounds: number, connections: number): Promis
     await fill(system, token, users);
     const textbookPort = await freePort();
     await system.start('bench/textbook/main.js', [String(textbookPort)], { ...system.environment, LEAKY_LOG_LEVEL: 'warn' }, /ready/);
+    const textbook = `http://127.0.0.1:${textbookPort}`;
     const variants = [
       { name: 'leaky', url: system.url('TOKENS') },
-      { name: 'textbook', url: `http://127.0.0.1:${textbookPort}` },
+      { name: 'textbook', url: textbook },
     ];
     const job = (url: string, durationSeconds: number): LoadJob => ({
       url: `${url}/api/v1/tokens/consume`,
@@ -67,7 +59,7 @@ async function run(seconds: number, rounds: number, connections: number): Promis
     const sizes: BatchSizes[] = [];
     let answered = 0;
     for (const { url } of variants) answered += (await load(job(url, WARM_UP_SECONDS))).ok;
-    await drained(system);
+    await drained(system, textbook);
     for (let round = 1; round <= rounds; round++) {
       for (const { name, url } of variants) {
         const before = await batchSizes(system.url('TOKENS'));
@@ -79,7 +71,7 @@ async function run(seconds: number, rounds: number, connections: number): Promis
           `round ${round} ${name}: ${result.opsPerSecond.toFixed(1)}/s, p50 ${result.p50Ms} ms, p99 ${result.p99Ms} ms, not ok ${result.notOk}`,
         );
         // What a load run leaves behind (answers nobody waits for any more) must not burden the next one.
-        await drained(system);
+        await drained(system, textbook);
       }
     }
     report(results, sizes, connections);
@@ -110,7 +102,11 @@ async function fill(system: BenchSystem, token: string, users: string[]): Promis
   await until(system, `SELECT count(*) = ${users.length} AS done FROM token_purchase_saga WHERE status = 'COMPLETED'`);
 }
 
-const drained = (system: BenchSystem) => until(system, `SELECT NOT EXISTS (SELECT 1 FROM consumptions WHERE state = 'HELD') AS done`);
+/** Nothing is held, and no textbook workflow is still to begin. */
+async function drained(system: BenchSystem, textbook: string): Promise<void> {
+  while (Number(await (await fetch(`${textbook}/in-flight`)).text()) > 0) await new Promise((resolve) => setTimeout(resolve, 250));
+  await until(system, `SELECT NOT EXISTS (SELECT 1 FROM consumptions WHERE state = 'HELD') AS done`);
+}
 
 async function until(system: BenchSystem, question: string): Promise<void> {
   const client = new pg.Client({ connectionString: system.environment.LEAKY_POSTGRES_URL });
@@ -170,4 +166,13 @@ async function account(system: BenchSystem, answered: number): Promise<void> {
   } finally {
     await pool.end();
   }
+}
+
+if (options.help) {
+  process.stdout.write(
+    'npm run bench -- [--seconds 30] [--rounds 3] [--connections 64]\n  consume with providers at 50 ms: leaky against one textbook workflow per request\n',
+  );
+} else {
+  const seconds = Number(options.seconds);
+  await run(seconds, Number(options.rounds), Number(options.connections));
 }

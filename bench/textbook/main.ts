@@ -35,14 +35,20 @@ const running = worker.run();
 
 const app = express();
 app.use(express.json());
+let inFlight = 0;
+app.get('/in-flight', (_req, res) => {
+  res.send(String(inFlight));
+});
 app.post('/api/v1/tokens/consume', async (req, res) => {
+  inFlight++;
   const { userId, provider, tokens, prompt = null } = consumeBody.parse(req.body);
   const request = { id: v7(), userId, orgId: null, provider, tokens, prompt, model: null, tag: null, payloadHash: '', keyed: false };
-  const state = await client.workflow.execute('textbookConsume', {
+  const executed = client.workflow.execute('textbookConsume', {
     taskQueue: TASK_QUEUE,
     workflowId: `textbook-${request.id}`,
     args: [{ ...request, correlationId: request.id, bucket: { capacity: 0, used: 0, remaining: 0 } }],
   });
+  const state = await executed.finally(() => inFlight--);
   res.status(state === 'SETTLED' ? 200 : 402).json({ state });
 });
 const server = await listen(app, config.host, Number(process.argv[2]));
