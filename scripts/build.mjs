@@ -72,6 +72,9 @@ async function bundleWorkflows(entry, name) {
   writeFileSync(stamp(name.replaceAll('/', '-')), print);
 }
 
+/** Whether dist/ is what the sources say: then there is nothing to do, and nothing but hashing was done to know it. */
+export const isBuilt = () => isFresh('build', fingerprint(sources())) && existsSync(path.join(dist, 'workflow-bundle.js'));
+
 export async function build() {
   const files = sources();
   const changed = await transpile(files);
