@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
-import { NamespaceNotFoundError, WorkflowNotFoundError } from '@temporalio/client';
+import { isGrpcServiceError } from '@temporalio/client';
 import { connectTemporal } from '../adapters/temporal/connection.js';
 import { describeHistory, HistoryFormatError, readHistory, type History } from '../adapters/temporal/history-json.js';
 import type { Config } from '../config.js';
@@ -21,6 +21,9 @@ export interface ReplayOptions {
 
 const RECORDINGS = path.join(projectRoot, 'test/replay/histories');
 const PATIENCE_MS = 3_000;
+
+/** gRPC INVALID_ARGUMENT and NOT_FOUND: an id that is none, or that nothing has. */
+const CALLERS_FAULT: readonly number[] = [3, 5];
 
 /** Replays histories on the current workflows and prints a line for each. @returns whether all of them replayed */
 export async function runReplay(config: Config, { sources, runId, bundle }: ReplayOptions): Promise<boolean> {
@@ -76,7 +79,7 @@ function historyIn(file: string): History {
 }
 
 async function fetchHistory({ temporal }: Config, workflowId: string, runId: string | undefined): Promise<History> {
-  const address = temporal.address ?? `127.0.0.1:${temporal.embeddedPort}`;
+  const address = temporal.address || `127.0.0.1:${temporal.embeddedPort}`;
   const { namespace } = temporal;
   const { client, close } = await connectTemporal({ address, namespace, patienceMs: PATIENCE_MS }).catch((error: unknown) => {
     const remedy = temporal.address ? 'See LEAKY_TEMPORAL_ADDRESS.' : 'Run npm start, set LEAKY_TEMPORAL_ADDRESS, or name a file.';
@@ -85,12 +88,9 @@ async function fetchHistory({ temporal }: Config, workflowId: string, runId: str
   try {
     return await client.workflow.getHandle(workflowId, runId).fetchHistory();
   } catch (error) {
-    if (error instanceof WorkflowNotFoundError) {
-      const run = runId ? ` with the run id ${runId}` : '';
-      throw new StartError(`Temporal at ${address} knows no workflow ${workflowId}${run} in the namespace ${namespace}`, { cause: error });
+    if (isGrpcServiceError(error) && CALLERS_FAULT.includes(error.code)) {
+      throw new StartError(`Temporal at ${address}, namespace ${namespace}: ${error.details || error.message}`, { cause: error });
     }
-    if (error instanceof NamespaceNotFoundError)
-      throw new StartError(`Temporal at ${address} has no namespace ${namespace}`, { cause: error });
     throw error;
   } finally {
     await close();

@@ -46,15 +46,30 @@ export function describeHistory(history: History): HistoryDescription {
 function parse(text: string): { events: unknown[] } {
   let json: unknown;
   try {
-    json = JSON.parse(text);
+    json = JSON.parse(text, refuseDecoded);
   } catch (error) {
+    if (error instanceof HistoryFormatError) throw error;
     throw new HistoryFormatError(`it is not JSON (${reason(error)})`, { cause: error });
   }
-  // The Web UI's download of some versions is the bare array.
-  const events: unknown = Array.isArray(json) ? json : (json as { events?: unknown } | null)?.events;
-  if (!Array.isArray(events)) throw new HistoryFormatError('it is not a workflow history: it has no list of events');
+  const events = eventsIn(json) ?? eventsIn((json as { history?: unknown } | null)?.history);
+  if (!events) throw new HistoryFormatError('it is not a workflow history: it has no list of events');
   return { events };
 }
+
+/** Bare lists are among the files that the Web UI reads; the server's HTTP API wraps the history once more. */
+function eventsIn(json: unknown): unknown[] | null {
+  const events: unknown = Array.isArray(json) ? json : (json as { events?: unknown } | null | undefined)?.events;
+  return Array.isArray(events) ? events : null;
+}
+
+/** Arguments and results that were decoded for reading can't be told from unknown fields later: a replay would silently miss them. */
+function refuseDecoded(key: string, value: unknown): unknown {
+  const decoded = ['input', 'result', 'payloads'].includes(key) && Array.isArray(value) && !value.every(isPayload);
+  if (decoded) throw new HistoryFormatError('its payloads have been decoded for reading: export it again with the payloads as they are');
+  return value;
+}
+
+const isPayload = (value: unknown): boolean => typeof (value as { metadata?: unknown } | null)?.metadata === 'object';
 
 function decode(json: { events: unknown[] }): History {
   try {
