@@ -45,7 +45,15 @@ export const registerBody = z.object({ username, email, password });
 export const registered = z.object({ userId: uuid, username: z.string(), email: z.string(), token: jwt, roles, createdAt: timestamp });
 
 /** Laxer than registration: what can't be an account's name or password is simply wrong. */
-export const loginBody = z.object({ username: z.string().min(1).max(1_000), password: z.string().min(1).max(1_000) });
+export const loginBody = z.object({
+  // PostgreSQL has no text with NUL: asking for such a name would be a fault of ours.
+  username: z
+    .string()
+    .min(1)
+    .max(1_000)
+    .refine((text) => !text.includes('\0') && text.isWellFormed(), 'must be well-formed Unicode without NUL'),
+  password: z.string().min(1).max(1_000),
+});
 export const loggedIn = z.object({ userId: uuid, username: z.string(), token: jwt, roles, expiresAt: timestamp });
 
 export const createApiKeyBody = z.object({
