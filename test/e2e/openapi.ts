@@ -45,6 +45,15 @@ export class Documented {
     );
   }
 
+  /** The schema itself, where it is a reference to one of the components. */
+  resolve(schema: Schema): Schema {
+    const reference = schema['$ref'];
+    if (typeof reference !== 'string') return schema;
+    const found = this.document.components.schemas[reference.slice('#/components/schemas/'.length)];
+    assert.ok(found, reference);
+    return this.resolve(found);
+  }
+
   /** The answer's status is documented for the operation and its body matches the documented schema. */
   assertAnswer(method: string, template: string, answer: Answer): void {
     const operation = this.document.paths[template]?.[method.toLowerCase()];
