@@ -62,6 +62,26 @@ export const CHANGES: readonly Change[] = [
   },
   {
     ...purchase,
+    name: 'otherArguments',
+    edits: [[CAPTURE, 'const capture = await steps.capturePayment({ ...order, tokens: 1 });']],
+    breaks: nothing,
+  },
+  {
+    ...purchase,
+    file: 'purchase-steps.ts',
+    name: 'otherTimeouts',
+    edits: [["startToCloseTimeout: '30 seconds'", "startToCloseTimeout: '31 seconds'"]],
+    breaks: nothing,
+  },
+  {
+    ...purchase,
+    file: 'interruptible.ts',
+    name: 'longerTimer',
+    edits: [['sleep(limit.ms,', 'sleep(limit.ms + 1,']],
+    breaks: nothing,
+  },
+  {
+    ...purchase,
     file: 'saga.ts',
     name: 'undoneInTheOtherOrder',
     edits: [['let step = this.compensations.at(-1)', 'let step = this.compensations.at(0)']],
