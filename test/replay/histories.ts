@@ -1,8 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { historyFromJSON } from '@temporalio/common/lib/proto-utils.js';
 import proto from '@temporalio/proto';
-import { readHistory, writeHistory, type History } from '../../adapters/temporal/history-json.js';
+import { readHistory, type History } from '../../adapters/temporal/history-json.js';
 import type { RecordedHistory } from '../../workers/replay.js';
 import { historiesFolder } from '../support/recording.js';
 
@@ -33,10 +32,8 @@ export function recordings(): RecordedHistory[] {
 }
 
 /** The same history as if a workflow of another name had made it. */
-export function renamed(history: History, workflowType: string): History {
-  const copy = historyFromJSON(JSON.parse(writeHistory(history)) as unknown);
-  const started = copy.events?.[0]?.workflowExecutionStartedEventAttributes;
-  if (!started) throw new Error('the history does not begin with a start');
-  started.workflowType = { name: workflowType };
-  return copy;
+export function renamed({ events }: History, workflowType: string): History {
+  const [first, ...others] = events ?? [];
+  const started = { ...first?.workflowExecutionStartedEventAttributes, workflowType: { name: workflowType } };
+  return { events: [{ ...first, workflowExecutionStartedEventAttributes: started }, ...others] };
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import path from 'node:path';
 import { WORKFLOWS } from '../../contracts/temporal.js';
-import { describeHistory } from '../../adapters/temporal/history-json.js';
+import { describeHistory, writeHistory } from '../../adapters/temporal/history-json.js';
 import { distRoot } from '../../root.js';
 import { createLogger } from '../../telemetry/log.js';
 import { installTemporalRuntime } from '../../telemetry/temporal-runtime.js';
@@ -24,6 +24,19 @@ describe('replay', function () {
 
   it('has a recording of every workflow', () => {
     assert.deepEqual(new Set(recorded.map(({ name }) => typeOf(name))), new Set(Object.values(WORKFLOWS)));
+  });
+
+  it('needs nothing of the machine it was recorded on: recordings name no process, host or folder', () => {
+    for (const { name, history } of recorded) {
+      const text = writeHistory(history);
+      const identities = new Set([...text.matchAll(/"identity": "([^"]*)"/g)].map(([, identity]) => identity));
+      assert.deepEqual(
+        [...identities].filter((identity) => !['recorder', 'history-service'].includes(identity ?? '')),
+        [],
+        name,
+      );
+      assert.doesNotMatch(text, /\d@|file:\/\/|\/(?:home|root|tmp|Users)\//, name);
+    }
   });
 
   it('succeeds for every recorded history on the current workflows', async () => {
