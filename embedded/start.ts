@@ -41,14 +41,14 @@ export async function startEverything(given: Config, parts: readonly Compose[]):
     const { log, file, flush } = createFileLogger(given.logLevel, given.dataDir);
     lifecycle.onStop(() => Promise.resolve(flush()));
     const config = withSecrets(given, secrets);
-    const complete = await startDatabases({ config, log, lock, lifecycle, progress }, secrets);
+    const { config: complete, cli } = await startDatabases({ config, log, lock, lifecycle, progress }, secrets);
     if (lifecycle.stopping) return;
     progress('Starting the services');
     await startParts({ config: complete, log, lifecycle, alone: true, parts });
     if (lifecycle.stopping) return;
     const generated = given.auth.adminPassword === undefined && !secrets.adminPasswordShown;
     const newAdmin = generated ? { username: complete.auth.adminUsername ?? '', password: secrets.adminPassword } : null;
-    process.stdout.write(`${welcome({ config: complete, newAdmin, logFile: file, seconds: (Date.now() - startedAt) / 1000 })}\n`);
+    process.stdout.write(`${welcome({ config: complete, cli, newAdmin, logFile: file, seconds: (Date.now() - startedAt) / 1000 })}\n`);
     if (generated) markAdminPasswordShown(given.dataDir, secrets);
   } catch (error) {
     if (lifecycle.stopping) return;
@@ -73,16 +73,16 @@ function withSecrets(config: Config, secrets: Secrets): Config {
 }
 
 /** PostgreSQL and Temporal at the same time. When one fails, the other is waited for, so that it is there to be stopped. */
-async function startDatabases(preparation: Preparation, secrets: Secrets): Promise<Config> {
+async function startDatabases(preparation: Preparation, secrets: Secrets): Promise<{ config: Config; cli: string | null }> {
   const { config, progress } = preparation;
   progress('Starting PostgreSQL and Temporal');
   const [postgres, temporal] = await Promise.allSettled([preparePostgres(preparation, secrets), prepareTemporal(preparation)]);
   if (postgres.status === 'rejected') throw postgres.reason;
   if (temporal.status === 'rejected') throw temporal.reason;
+  const { address, cli } = temporal.value;
   return {
-    ...config,
-    postgres: { ...config.postgres, url: postgres.value },
-    temporal: { ...config.temporal, address: temporal.value },
+    config: { ...config, postgres: { ...config.postgres, url: postgres.value }, temporal: { ...config.temporal, address } },
+    cli,
   };
 }
 
@@ -105,12 +105,14 @@ async function preparePostgres(preparation: Preparation, secrets: Secrets): Prom
   return url;
 }
 
-async function prepareTemporal(preparation: Preparation): Promise<string> {
+/** `cli` is null when the Temporal server is not ours. */
+async function prepareTemporal(preparation: Preparation): Promise<{ address: string; cli: string | null }> {
   const { config, log, progress } = preparation;
   const { namespace, cli: explicit, searchPath, embeddedPort } = config.temporal;
   let { address } = config.temporal;
+  let cli: string | null = null;
   if (!address) {
-    const cli = await findTemporalCli({ explicit, searchPath, cacheDir: config.cacheDir, progress });
+    cli = await findTemporalCli({ explicit, searchPath, cacheDir: config.cacheDir, progress });
     const uiPort = config.temporal.embeddedUiPort;
     const child = await startTemporal({ cli, dataDir: config.dataDir, port: embeddedPort, uiPort, namespace });
     adopt(preparation, 'Temporal', child);
@@ -119,7 +121,7 @@ async function prepareTemporal(preparation: Preparation): Promise<string> {
   installTemporalRuntime(log);
   const temporal = await connectTemporal({ address, namespace, patienceMs: TEMPORAL_PATIENCE_MS });
   await temporal.close();
-  return address;
+  return { address, cli };
 }
 
 /** From now on the child belongs to this process: the lock names it, the end of either ends both. */

@@ -2,6 +2,8 @@ import type { Config } from '../config.js';
 
 export interface Welcome {
   config: Config;
+  /** The binary that runs the embedded Temporal server; null when the server is not ours */
+  cli: string | null;
   /** Null: given by configuration or printed at an earlier start */
   newAdmin: { username: string; password: string } | null;
   logFile: string;
@@ -9,7 +11,7 @@ export interface Welcome {
 }
 
 /** What one needs to know after a start: where everything is, and four lines that show it at work. */
-export function welcome({ config, newAdmin, logFile, seconds }: Welcome): string {
+export function welcome({ config, cli, newAdmin, logFile, seconds }: Welcome): string {
   const local = (port: number) => `http://${config.host === '0.0.0.0' ? '127.0.0.1' : config.host}:${port}`;
   const { stubs } = config.ports;
   const rows: [string, string][] = [
@@ -18,6 +20,7 @@ export function welcome({ config, newAdmin, logFile, seconds }: Welcome): string
     ...(config.temporal.embeddedUiPort > 0
       ? ([['Temporal Web UI', `http://127.0.0.1:${config.temporal.embeddedUiPort}`]] as [string, string][])
       : []),
+    ...(cli === null ? [] : ([['Temporal CLI', cli]] as [string, string][])),
     ['Services', `auth ${local(config.ports.auth)}  tokens ${local(config.ports.tokens)}  analytics ${local(config.ports.analytics)}`],
     ['Provider stubs', `qwen ${local(stubs.qwen)}  gemini ${local(stubs.gemini)}  openai ${local(stubs.openai)}`],
     ['Data', config.dataDir],
