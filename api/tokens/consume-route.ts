@@ -1,20 +1,23 @@
 import type { RequestHandler, Response } from 'express';
 import { ERRORS } from '../../contracts/errors.js';
 import { consumeBody, idempotencyHeaders } from '../../contracts/http/tokens.js';
+import { poolOf } from '../../contracts/temporal.js';
 import type { BucketRule } from '../../domain/leaky-bucket.js';
 import { metrics } from '../../telemetry/metrics.js';
 import { callerOf, requireMember, requireSelf, type Caller, type Memberships } from '../http/caller.js';
 import { sendProblem } from '../http/problem.js';
+import type { PoolSnapshot, QuotaStore } from './ports.js';
 import type { Consume, Consumed } from './consume.js';
 
 export interface ConsumeRouteDeps {
   consume: Consume;
   memberships: Memberships;
   bucketRuleOf: (caller: Caller, userId: string) => Promise<BucketRule>;
+  quota: Pick<QuotaStore, 'read'>;
   upgradeUrl: string;
 }
 
-export function consumeRoute({ consume, memberships, bucketRuleOf, upgradeUrl }: ConsumeRouteDeps): RequestHandler {
+export function consumeRoute({ consume, memberships, bucketRuleOf, quota, upgradeUrl }: ConsumeRouteDeps): RequestHandler {
   return async (req, res) => {
     const caller = callerOf(res);
     const body = consumeBody.parse(req.body);
@@ -25,14 +28,21 @@ export function consumeRoute({ consume, memberships, bucketRuleOf, upgradeUrl }:
     const consumed = await consume({ body, idempotencyKey, correlationId: res.locals.correlationId, rule });
     metrics.decisions.inc({ provider: body.provider, outcome: outcomeLabel(consumed) });
     if ('replayed' in consumed && consumed.replayed) res.setHeader('Idempotent-Replayed', 'true');
-    send(res, consumed, upgradeUrl);
+    const short = consumed.kind === 'refused' && consumed.code === 'INSUFFICIENT_QUOTA' && !consumed.replayed;
+    send(res, consumed, { upgradeUrl, ...(short && named(await quota.read(poolOf({ ...body, orgId: body.orgId ?? null })))) });
   };
 }
 
 const outcomeLabel = (consumed: Consumed): string =>
   consumed.kind === 'settled' ? 'OK' : consumed.kind === 'overflow' ? 'BUCKET_OVERFLOW' : consumed.code;
 
-function send(res: Response, consumed: Consumed, upgradeUrl: string): void {
+/** The members that name the violated quota. Without a pool there is no window, thus no time at which it ends. */
+const named = (pool: PoolSnapshot | null) =>
+  pool
+    ? { limit: pool.totalTokens, used: pool.totalTokens - pool.remainingTokens, resetAt: pool.resetAt.toISOString() }
+    : { limit: 0, used: 0 };
+
+function send(res: Response, consumed: Consumed, quotaMembers: object): void {
   switch (consumed.kind) {
     case 'settled':
       res.json({
@@ -51,7 +61,7 @@ function send(res: Response, consumed: Consumed, upgradeUrl: string): void {
       sendProblem(res, consumed.code, consumed.detail, consumed.code === 'IDEMPOTENCY_IN_FLIGHT' ? { retryAfterSeconds: 1 } : {});
       return;
     case 'refused':
-      sendRefusal(res, consumed, upgradeUrl);
+      sendRefusal(res, consumed, quotaMembers);
   }
 }
 
@@ -71,10 +81,12 @@ function sendOverflow(res: Response, { id, decision, detail }: Extract<Consumed,
   });
 }
 
-function sendRefusal(res: Response, consumed: Extract<Consumed, { kind: 'refused' }>, upgradeUrl: string): void {
+function sendRefusal(res: Response, consumed: Extract<Consumed, { kind: 'refused' }>, quotaMembers: object): void {
   const { id, code, detail, available, retryAfterSeconds } = consumed;
   const quota =
-    code === 'INSUFFICIENT_QUOTA' ? { policy: 'token-quota', upgradeUrl, ...(available !== undefined && { remaining: available }) } : {};
+    code === 'INSUFFICIENT_QUOTA'
+      ? { policy: 'token-quota', ...quotaMembers, ...(available !== undefined && { remaining: available }) }
+      : {};
   const wait = ERRORS[code].status === 503 ? { retryAfterSeconds: retryAfterSeconds ?? 1 } : {};
   // The operator's detail of a provider fault is in the consumption; the caller gets the constant text of the contract.
   const message =

@@ -69,7 +69,7 @@ export function createTokensApp(options: TokenServiceOptions): Express {
       router.use('/api/v1/tokens', options.authenticate);
       router.post(
         '/api/v1/tokens/consume',
-        consumeRoute({ consume, memberships, bucketRuleOf, upgradeUrl: `${config.publicUrl}/api/v1/tokens/purchase` }),
+        consumeRoute({ consume, memberships, bucketRuleOf, quota, upgradeUrl: `${config.publicUrl}/api/v1/tokens/purchase` }),
       );
       router.get('/api/v1/tokens/consume/:consumptionId', consumptionRoute(ledger, memberships));
       router.use(quotaRoutes(quota, memberships));
