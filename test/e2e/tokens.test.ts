@@ -61,7 +61,7 @@ describe('the contract of consumption and quota', () => {
 
       it('consume answers 200 with the bucket and the provider’s answer, charges the pool, and is explained afterwards', async () => {
         const person = await withTokens(100);
-        const { status, body } = await consume(person, { tokens: 30, prompt: 'hello', tag: 'team/a', model: 'gpt-4o' });
+        const { status, body, headers } = await consume(person, { tokens: 30, prompt: 'hello', tag: 'team/a', model: 'gpt-4o' });
         assert.equal(status, 200);
         assert.deepEqual([body.allowed, body.capacity, body.used, body.remaining, body.waitSeconds], [true, 1000, 30, 970, 0]);
         assert.equal(body.providerResponse.provider, 'openai');
@@ -71,7 +71,7 @@ describe('the contract of consumption and quota', () => {
         const why = await explain(person, body.consumptionId);
         assert.equal(why.status, 200);
         assert.deepEqual([why.body.state, why.body.allowed, why.body.charged, why.body.attempts], ['SETTLED', true, 30, 1]);
-        assert.equal(why.body.userId, person.userId);
+        assert.deepEqual([why.body.userId, why.body.correlationId], [person.userId, headers['x-correlation-id']]);
         assert.ok(why.body.workflowId);
         assert.ok(why.body.temporalCommand.includes(why.body.workflowId));
         assert.ok(why.body.reasons.length > 0);
@@ -126,7 +126,9 @@ describe('the contract of consumption and quota', () => {
         await people.buy(person, 10);
         const small = await consume(person, { tokens: 11 });
         assertProblem(small, 402);
-        assert.equal(small.body.policy, 'token-quota');
+        assert.deepEqual([small.body.policy, small.body.limit, small.body.used, small.body.remaining], ['token-quota', 10, 0, 10]);
+        assert.ok(Date.parse(small.body.resetAt) > Date.now());
+        assert.deepEqual([none.body.policy, none.body.limit, none.body.used], ['token-quota', 0, 0]);
         assert.equal((await consume(person, { tokens: 10 })).body.used, 10);
         const why = await explain(person, small.body.consumptionId);
         assert.deepEqual([why.body.allowed, why.body.charged, why.body.reasons[0].code], [false, 0, 'INSUFFICIENT_QUOTA']);
@@ -229,6 +231,20 @@ describe('the contract of consumption and quota', () => {
         assert.equal((await explain(owner, spent.body.consumptionId)).status, 200);
         assertProblem(await set(token, 19), 409);
         assertProblem(await contract.ask(way, 'GET', ORG_QUOTA, { token: member.token, query: { orgId: 'x', provider: 'openai' } }), 400);
+      });
+
+      it('an API key of an organisation spends its pool, and dies with its owner’s membership', async () => {
+        const [owner, member] = await Promise.all([people.register(), people.register()]);
+        const orgId = await people.org(owner, member);
+        await people.buy(owner, 30, { orgId });
+        const { rawKey } = await people.key(member, { orgId });
+        const spend = () =>
+          contract.ask(way, 'POST', CONSUME, { key: rawKey, body: { userId: member.userId, orgId, provider: 'openai', tokens: 2 } });
+        assert.equal((await spend()).status, 200);
+        const path = `/api/v1/auth/orgs/${orgId}/members?userId=${member.userId}`;
+        assert.equal((await people.call('DELETE', path, { token: owner.token })).status, 204);
+        await within(1_000, 'the key is refused', async () => (await spend()).status === 401);
+        await within(5_000, 'the membership is over', async () => (await consume(member, { orgId, tokens: 2 })).status === 403);
       });
 
       it('tiers are set by ADMIN: allowance, cap and the bucket’s multipliers follow', async () => {
