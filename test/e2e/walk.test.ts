@@ -13,7 +13,8 @@ const README = path.join(projectRoot, 'README.md');
 /** The four lines that a start prints: `Try it …:` and everything after it. */
 function printedLines(system: System): string[] {
   const [, after = ''] = system.printed().split(/^Try it.*$/m);
-  return after.split('\n').filter((line) => line.trim() !== '');
+  // Whatever it says later, as it runs, comes after them.
+  return after.split('\n').filter((line) => /^(N=|curl )/.test(line));
 }
 
 /** The blocks of README that are to be pasted one after the other: each ```sh block right after a line `<!-- walk -->`. */
