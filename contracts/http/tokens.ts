@@ -91,9 +91,11 @@ export const orgQuotaBody = z
   .openapi('SetOrgQuota');
 
 const zone = z.string().refine(isZone, 'must be an IANA time zone such as Europe/Berlin').openapi({ example: 'Europe/Berlin' });
+// A bucket that leaks next to nothing would be full for longer than a date can say.
+const multiplier = z.number().min(0.001).max(10_000);
 const customTerms = z.object({
-  capacityMultiplier: z.number().positive().max(10_000),
-  leakMultiplier: z.number().positive().max(10_000),
+  capacityMultiplier: multiplier,
+  leakMultiplier: multiplier,
   allowance: z.int().min(0),
   cap: z.int().min(0).nullable(),
 });
