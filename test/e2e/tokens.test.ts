@@ -233,6 +233,36 @@ describe('the contract of consumption and quota', () => {
         assertProblem(await contract.ask(way, 'GET', ORG_QUOTA, { token: member.token, query: { orgId: 'x', provider: 'openai' } }), 400);
       });
 
+      it('ENTERPRISE has terms of its own, whatever they are', async () => {
+        const person = await people.register();
+        const terms = { capacityMultiplier: 0.01, leakMultiplier: 0.001, allowance: 1_000, cap: null };
+        await people.setTier('users', person.userId, { tier: 'ENTERPRISE', custom: terms });
+        for (const wrong of [
+          { leakMultiplier: 1e-300 },
+          { leakMultiplier: 0 },
+          { capacityMultiplier: 1e9 },
+          { allowance: -1 },
+          { cap: 0.5 },
+        ]) {
+          const body = { tier: 'ENTERPRISE', custom: { ...terms, ...wrong } };
+          const params = { ownerKind: 'users', ownerId: person.userId };
+          assertProblem(await contract.ask(way, 'PUT', TIER, { token: (await people.admin()).token, params, body }), 400);
+        }
+        assert.equal((await people.quota(person)).remainingTokens, 1_000);
+        assert.deepEqual((await consume(person, { tokens: 9 })).body.capacity, 10);
+        const refused = await consume(person, { tokens: 2 });
+        assertProblem(refused, 429, 'BUCKET_OVERFLOW');
+        await people.setTier('users', person.userId, { tier: 'ENTERPRISE', custom: { ...terms, cap: 0, leakMultiplier: 10_000 } });
+        assertProblem(
+          await contract.ask(way, 'POST', '/api/v1/tokens/purchase', {
+            token: person.token,
+            body: { userId: person.userId, provider: 'openai', tokens: 1 },
+          }),
+          400,
+          'POOL_CAP_EXCEEDED',
+        );
+      });
+
       it('an API key of an organisation spends its pool, and dies with its owner’s membership', async () => {
         const [owner, member] = await Promise.all([people.register(), people.register()]);
         const orgId = await people.org(owner, member);
