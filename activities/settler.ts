@@ -5,12 +5,15 @@ import type { ConsumptionLedger, ConsumptionOutcome, HoldState, Intake, SettledR
 
 const MAX_ITEMS = 500;
 
+/** What became of one item of a statement: `row` null when the statement ended no row of that id. */
+type Written = { row: SettledRow | null } | { fault: unknown };
+
 /**
  * Ends holds as their provider calls end, many with one statement, and only then answers the waiting callers: what a caller
  * was told is committed. Shared by all batches of the process.
  */
 export class Settler {
-  private readonly commits: GroupCommit<Settlement, SettledRow | null>;
+  private readonly commits: GroupCommit<Settlement, Written>;
 
   constructor(
     private readonly ledger: ConsumptionLedger,
@@ -29,43 +32,68 @@ export class Settler {
     policy.onFailure(({ reason }) =>
       this.log.warn({ err: 'error' in reason ? reason.error : undefined, id: settlement.id }, 'settling failed; trying again'),
     );
-    const row = await policy.execute(() => this.commits.submit(settlement), signal);
-    if (row) {
-      this.intake.answer(settlement.id, outcomeOf(settlement, row));
-      return row.state;
-    }
-    return this.alreadyEnded(settlement);
+    return policy.execute(() => this.attempt(settlement), signal);
   }
 
-  /** An earlier execution ended the row; its outcome is the one that counts. */
-  private async alreadyEnded(settlement: Settlement): Promise<HoldState> {
-    const [row] = await this.ledger.find([settlement.id]);
-    if (!row || row.workflowId !== settlement.workflowId) return 'RELEASED';
-    if (row.decidedAt)
-      this.intake.answer(
-        row.id,
-        outcomeOf({ ...settlement, code: row.outcomeCode, detail: row.detail, answer: row.answer }, { decidedAt: row.decidedAt }),
-      );
+  private async attempt(settlement: Settlement): Promise<HoldState> {
+    const written = await this.commits.submit(settlement);
+    if ('row' in written) return written.row ? this.ended(settlement, written.row) : this.endedBefore(settlement);
+    if (settlement.code !== null || !isUnstorable(written.fault)) throw written.fault;
+    // No attempt will store this answer, and the hold must not wait for one.
+    this.log.error({ err: written.fault, id: settlement.id }, 'an answer can not be stored; its hold is released');
+    return this.attempt({ ...settlement, charge: 0, code: 'INTERNAL', detail: 'The answer could not be stored', answer: null });
+  }
+
+  private ended(settlement: Settlement, row: SettledRow): HoldState {
+    this.intake.answer(settlement.id, outcomeOf(settlement, row));
     return row.state;
   }
 
-  private async write(items: Settlement[]): Promise<(SettledRow | null)[]> {
+  /** An earlier execution ended the row, or this one whose answer was lost; the outcome in the row is the one that counts. */
+  private async endedBefore(settlement: Settlement): Promise<HoldState> {
+    const [row] = await this.ledger.find([settlement.id]);
+    if (!row || row.workflowId !== settlement.workflowId) {
+      this.intake.answer(settlement.id, { kind: 'foreign' });
+      return 'RELEASED';
+    }
+    if (row.decidedAt === null) throw new Error(`The hold ${row.id} was not ended and is still there`);
+    const { outcomeCode: code, detail, answer, decidedAt } = row;
+    this.intake.answer(row.id, outcomeOf({ code, detail, answer }, { decidedAt }));
+    return row.state;
+  }
+
+  private async write(items: Settlement[]): Promise<Written[]> {
     try {
       const ended = new Map((await this.ledger.settle(items)).map((row) => [row.id, row]));
-      return items.map((item) => ended.get(item.id) ?? null);
-    } catch (error) {
-      if (items.length === 1) throw error;
+      return items.map((item) => ({ row: ended.get(item.id) ?? null }));
+    } catch (fault) {
+      if (items.length === 1 || !isAboutContent(fault)) return items.map(() => ({ fault }));
       // One item that the database refuses must not keep the others on hold.
-      this.log.warn({ err: error, items: items.length }, 'settling a batch failed; settling its items one by one');
-      const alone = await Promise.allSettled(items.map((item) => this.ledger.settle([item])));
-      const failed = alone.find((result) => result.status === 'rejected');
-      if (failed && alone.every((result) => result.status === 'rejected')) throw failed.reason;
-      return alone.map((result) => (result.status === 'fulfilled' ? (result.value[0] ?? null) : null));
+      this.log.warn({ err: fault, items: items.length }, 'settling a batch failed; settling its items one by one');
+      const alone: Written[] = [];
+      for (const item of items) alone.push(...(await this.write([item])));
+      return alone;
     }
   }
 }
 
-function outcomeOf(settlement: Settlement, row: { decidedAt: Date }): ConsumptionOutcome {
+/** The SQLSTATE of an error that PostgreSQL reported; null for a broken connection and the like. */
+function sqlStateOf(error: unknown): string | null {
+  const code = (error as { code?: unknown } | null)?.code;
+  return typeof code === 'string' && /^[0-9FHPX][0-9A-Z]{4}$/.test(code) ? code : null;
+}
+
+/** Classes that say that the server is not well (connection, resources, intervention, system, lock): all items share that. */
+const SHARED_FAULTS = ['08', '25', '40', '53', '55', '57', '58'];
+const isAboutContent = (error: unknown): boolean => {
+  const state = sqlStateOf(error);
+  return state !== null && !SHARED_FAULTS.includes(state.slice(0, 2));
+};
+
+/** Data exceptions and exceeded limits: trying again changes nothing. */
+const isUnstorable = (error: unknown): boolean => ['22', '54'].includes(sqlStateOf(error)?.slice(0, 2) ?? '');
+
+function outcomeOf(settlement: Pick<Settlement, 'code' | 'detail' | 'answer'>, row: { decidedAt: Date }): ConsumptionOutcome {
   return settlement.code === null && settlement.answer
     ? { kind: 'settled', answer: settlement.answer, decidedAt: row.decidedAt }
     : { kind: 'ended', code: settlement.code ?? 'INTERNAL', detail: settlement.detail ?? 'provider call failed' };
