@@ -1,6 +1,6 @@
 import type { AuditReport, Auditor, Breach } from '../../activities/reconciliation-ports.js';
 import type { Connection, Database } from './pool.js';
-import { inTransaction } from './pool.js';
+import { inLongTransaction, patient } from './pool.js';
 import { LAWS, type Law } from './audit-laws.js';
 import { countRollUpMismatches } from './usage-audit.js';
 
@@ -10,10 +10,9 @@ const SAMPLES = 5;
 export function createAuditor(db: Database): Auditor {
   return {
     audit: (graceSeconds) =>
-      inTransaction(db, async (connection) => {
+      inLongTransaction(db, async (connection) => {
         await connection.query('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY');
-        await connection.query('SET LOCAL statement_timeout = 0');
-        const checked = await connection.query<AuditReport['checked']>(COUNTS);
+        const checked = await connection.query<AuditReport['checked']>(patient(COUNTS));
         const breaches: Breach[] = [];
         for (const law of LAWS) {
           const breach = await check(connection, law, graceSeconds);
@@ -33,9 +32,11 @@ export function createAuditor(db: Database): Auditor {
 
 async function check(connection: Connection, { invariant, law, breaks }: Law, graceSeconds: number): Promise<Breach | null> {
   const { rows } = await connection.query<{ count: number; samples: string[] | null }>(
-    `WITH settings AS (SELECT now() - make_interval(secs => $1) AS settled_before)
-     SELECT count(*) AS count, (array_agg(found.id::text))[1:${SAMPLES}] AS samples FROM (${breaks}) AS found(id)`,
-    [graceSeconds],
+    patient(
+      `WITH settings AS (SELECT now() - make_interval(secs => $1) AS settled_before)
+       SELECT count(*) AS count, (array_agg(found.id::text))[1:${SAMPLES}] AS samples FROM (${breaks}) AS found(id)`,
+      [graceSeconds],
+    ),
   );
   const { count = 0, samples = null } = rows[0] ?? {};
   return count === 0 ? null : { invariant, law, count, samples: samples ?? [] };

@@ -1,5 +1,5 @@
 import { GRAINS_SECONDS } from '../../domain/usage.js';
-import type { Database } from './pool.js';
+import { patient, type Database } from './pool.js';
 
 // Both sides per grain and key; what is not folded yet counts towards the roll-up it will be folded into.
 const MISMATCHES = `
@@ -26,6 +26,6 @@ const MISMATCHES = `
  * differ: 0 on a sound database. Reads every usage event; for audits and tests, not for requests.
  */
 export async function countRollUpMismatches(database: Pick<Database, 'query'>): Promise<number> {
-  const { rows } = await database.query<{ mismatches: number }>(MISMATCHES, [GRAINS_SECONDS]);
+  const { rows } = await database.query<{ mismatches: number }>(patient(MISMATCHES, [GRAINS_SECONDS]));
   return rows[0]?.mismatches ?? 0;
 }

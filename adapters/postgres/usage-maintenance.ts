@@ -1,7 +1,7 @@
 import type { UsageMaintenance } from '../../activities/ports.js';
 import { PROVIDERS } from '../../contracts/providers.js';
 import { COARSEST_GRAIN_SECONDS, GRAINS_SECONDS, floorTo } from '../../domain/usage.js';
-import { inTransaction, type Connection, type Database } from './pool.js';
+import { inLongTransaction, patient, type Connection, type Database } from './pool.js';
 
 // Folding and purging exclude each other: a fold that runs beside a purge could bring back a roll-up whose events are gone.
 // Readers and inserters take no such lock. Taken in a statement of its own, so that the next one's snapshot is newer.
@@ -42,27 +42,27 @@ const PURGE = `
 export function createUsageMaintenance(database: Database): UsageMaintenance {
   return {
     fold: (limit) =>
-      inTransaction(database, async (connection) => {
-        await connection.query(LOCK);
-        const { rows } = await connection.query<{ deltas: number }>(FOLD, [limit, GRAINS_SECONDS]);
+      inLongTransaction(database, async (connection) => {
+        await connection.query(patient(LOCK));
+        const { rows } = await connection.query<{ deltas: number }>(patient(FOLD, [limit, GRAINS_SECONDS]));
         return rows[0]?.deltas ?? 0;
       }),
 
     purgeOldest: (before) =>
-      inTransaction(database, async (connection) => {
-        await connection.query(LOCK);
+      inLongTransaction(database, async (connection) => {
+        await connection.query(patient(LOCK));
         const hour = await oldestHour(connection);
         const end = floorTo(before.getTime(), COARSEST_GRAIN_SECONDS);
         if (hour === null || hour >= end) return null;
         const span = [new Date(hour), new Date(hour + COARSEST_GRAIN_SECONDS * 1_000)].map((at) => at.toISOString());
-        const { rows } = await connection.query<{ events: number }>(PURGE, [PROVIDERS, ...span, GRAINS_SECONDS]);
+        const { rows } = await connection.query<{ events: number }>(patient(PURGE, [PROVIDERS, ...span, GRAINS_SECONDS]));
         return rows[0]?.events ?? 0;
       }),
   };
 }
 
 async function oldestHour(connection: Connection): Promise<number | null> {
-  const { rows } = await connection.query<{ oldest: Date | null }>(OLDEST, [PROVIDERS, COARSEST_GRAIN_SECONDS]);
+  const { rows } = await connection.query<{ oldest: Date | null }>(patient(OLDEST, [PROVIDERS, COARSEST_GRAIN_SECONDS]));
   const oldest = rows[0]?.oldest;
   return oldest ? floorTo(oldest.getTime(), COARSEST_GRAIN_SECONDS) : null;
 }
