@@ -2,6 +2,7 @@ import type { ErrorRequestHandler, RequestHandler, Response } from 'express';
 import { z } from 'zod';
 import { ERRORS, Problem, type ErrorCode, type FieldError, type ProblemExtras } from '../../contracts/errors.js';
 import type { Logger } from '../../telemetry/log.js';
+import { isOutage } from './outage.js';
 
 const TYPE_BASE = 'https://leaky-tokens.dev/problems/';
 const kebab = (code: string) => code.toLowerCase().replaceAll('_', '-');
@@ -85,7 +86,14 @@ export function problemHandler(log: Logger): ErrorRequestHandler {
         ? error
         : error instanceof z.ZodError
           ? new Problem('INVALID_REQUEST', summary(error), { errors: fieldErrors(error) })
-          : fromExpress(error as { type?: string; status?: number });
+          : isOutage(error)
+            ? new Problem(
+                'SERVICE_UNAVAILABLE',
+                'A store of this service does not answer; try again',
+                { retryAfterSeconds: 1 },
+                { cause: error },
+              )
+            : fromExpress(error as { type?: string; status?: number });
     if (problem) {
       if (problem.status >= 500) log.warn({ err: problem, correlationId: res.locals.correlationId }, problem.detail);
       sendProblem(res, problem.code, problem.detail, problem.extras);
