@@ -9,6 +9,12 @@ import type { MemoryIntake } from './intake.js';
 
 const START_DEADLINE_MS = 5_000;
 
+interface Submitted {
+  request: ConsumptionRequest;
+  /** performance.now() */
+  at: number;
+}
+
 export interface BatchStarterOptions {
   startsInFlight: number;
   maxItems: number;
@@ -20,7 +26,9 @@ export interface BatchStarterOptions {
  * first workflow task with the answer to the start (eager start), so a batch begins without a poll.
  */
 export class BatchStarter {
-  private readonly commits: GroupCommit<ConsumptionRequest, void>;
+  private readonly commits: GroupCommit<Submitted, void>;
+  /** performance.now() of the last start that the engine did not take */
+  private failedAt = -Infinity;
 
   constructor(
     private readonly client: Client,
@@ -29,20 +37,29 @@ export class BatchStarter {
     options: BatchStarterOptions,
   ) {
     this.commits = new GroupCommit({
-      write: (requests) => this.start(requests),
+      write: (submitted) => this.write(submitted),
       lanes: options.startsInFlight,
       maxItems: options.maxItems,
       maxBytes: options.maxBytes,
-      bytesOf: (request) => 300 + (request.prompt?.length ?? 0),
+      bytesOf: ({ request }) => 300 + (request.prompt?.length ?? 0),
     });
   }
 
   /** The request must have been accepted by the intake, which learns the outcome. */
   submit(request: ConsumptionRequest): void {
-    void this.commits.submit(request);
+    void this.commits.submit({ request, at: performance.now() });
   }
 
-  private async start(requests: ConsumptionRequest[]): Promise<void[]> {
+  /** Whoever waited in vain for a start to end has waited long enough: another one would cost them its deadline again. */
+  private async write(submitted: Submitted[]): Promise<void[]> {
+    const stranded = submitted.filter(({ at }) => at < this.failedAt);
+    if (stranded.length > 0) this.refuse(stranded.map(({ request }) => request));
+    const requests = submitted.filter(({ at }) => at >= this.failedAt).map(({ request }) => request);
+    if (requests.length > 0) await this.start(requests);
+    return submitted.map(() => undefined);
+  }
+
+  private async start(requests: ConsumptionRequest[]): Promise<void> {
     const batchId = v7();
     const batch: ConsumptionBatch = { batchId, consumptionIds: requests.map((request) => request.id) };
     this.intake.open(batchId, requests);
@@ -57,9 +74,9 @@ export class BatchStarter {
         }),
       );
     } catch (error) {
+      this.failedAt = performance.now();
       this.fail(batchId, requests, error);
     }
-    return requests.map(() => undefined);
   }
 
   /**
@@ -72,6 +89,10 @@ export class BatchStarter {
       return;
     }
     this.log.warn({ err: error, batchId, items: requests.length }, 'the workflow engine took no batch');
+    this.refuse(requests);
+  }
+
+  private refuse(requests: readonly ConsumptionRequest[]): void {
     for (const { id } of requests) {
       this.intake.answer(id, {
         kind: 'ended',

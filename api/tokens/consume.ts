@@ -69,27 +69,37 @@ export function createConsume(deps: ConsumeDeps): Consume {
     },
   });
 
+  /** The first request under each key, while it is decided here: the others share what becomes of it. */
+  const underway = new Map<string, { payloadHash: string; outcome: Promise<Consumed> }>();
+  /** Requests between the check of the limit and the intake */
+  let entering = 0;
+
   async function consume(command: ConsumeCommand): Promise<Consumed> {
     const request = requestOf(command);
-    if (request.keyed) {
-      const earlier = await findEarlier(request);
-      if (earlier) return earlier;
+    if (!request.keyed) return decide(request, command.rule);
+    const keyId = request.id;
+    const first = underway.get(keyId);
+    if (first) {
+      if (first.payloadHash === request.payloadHash) return asReplay(await first.outcome);
+      return (await findEarlier(request)) ?? keyReused;
     }
+    const outcome = findEarlier(request).then((earlier) => earlier ?? decide(request, command.rule));
+    underway.set(keyId, { payloadHash: request.payloadHash, outcome });
+    return outcome.finally(() => underway.delete(keyId));
+  }
+
+  async function decide(request: ConsumptionRequest, rule: BucketRule): Promise<Consumed> {
     const refusal = cheapRefusal(request);
     if (refusal) return refuse(request, refusal);
 
     const key = `bucket:${request.userId}:${request.provider}`;
-    const decision = await buckets.pour(key, command.rule, request.tokens);
+    entering++;
+    const decision = await buckets.pour(key, rule, request.tokens).finally(() => entering--);
     request.bucket = { capacity: decision.capacity, used: decision.used, remaining: decision.remaining };
     if (!decision.allowed) return overflow(request, decision);
-    if (request.keyed && intake.isWaiting(request.id)) {
-      // The first request under the key was accepted while this one was deciding.
-      await buckets.unpour(key, command.rule, request.tokens);
-      return (await findEarlier(request)) ?? stillInFlight;
-    }
     const outcome = await inTime(accept(request));
     if (outcome === null) return unknownYet(request.id);
-    if (!reachedProvider(outcome)) await buckets.unpour(key, command.rule, request.tokens);
+    if (!reachedProvider(outcome)) await buckets.unpour(key, rule, request.tokens);
     return outcome.kind === 'foreign' ? awaitRow(request) : consumedOf(request, outcome);
   }
 
@@ -110,7 +120,9 @@ export function createConsume(deps: ConsumeDeps): Consume {
     }
     const row = await lookups.submit(request.id);
     if (!row) return null;
-    return row.state === 'HELD' ? awaitRow(request) : replayOf(row, request);
+    if (!leavesKeyFree(row, request)) return row.state === 'HELD' ? awaitRow(request) : replayOf(row, request);
+    request.id = v5(request.id, KEY_NAMESPACE);
+    return findEarlier(request);
   }
 
   /** Waits for the outcome that another process, or the takeover of a dead one, writes. */
@@ -127,10 +139,10 @@ export function createConsume(deps: ConsumeDeps): Consume {
   function cheapRefusal(request: ConsumptionRequest): { code: ErrorCode; detail: string; retryAfterSeconds: number } | null {
     const away = deps.providers.refusalFor(request.provider);
     if (away) return { code: 'PROVIDER_UNAVAILABLE', ...away };
-    if (intake.size >= deps.maxInFlight) {
+    if (intake.size + entering >= deps.maxInFlight) {
       return {
         code: 'OVERLOADED',
-        detail: `This service has ${intake.size} consumptions in progress, as many as it takes`,
+        detail: `This service has ${deps.maxInFlight} consumptions in progress, as many as it takes`,
         retryAfterSeconds: 1,
       };
     }
@@ -218,6 +230,17 @@ const NOT_CALLED: readonly ErrorCode[] = [
 ];
 const reachedProvider = (outcome: ConsumptionOutcome): boolean =>
   outcome.kind === 'settled' || (outcome.kind === 'ended' && !NOT_CALLED.includes(outcome.code));
+
+/**
+ * Held, but given back before the provider was called: like any refusal to be tried again later it leaves the key free. The next
+ * attempt under the key gets an id made from this one's, the same in every process.
+ */
+const leavesKeyFree = (row: ConsumptionRow, request: ConsumptionRequest): boolean =>
+  row.state === 'RELEASED' && row.attempts === 0 && row.payloadHash === request.payloadHash && NEVER_CALLED.includes(row.outcomeCode);
+const NEVER_CALLED: readonly (ErrorCode | null)[] = ['SERVICE_UNAVAILABLE', 'PROVIDER_UNAVAILABLE', 'ABANDONED'];
+
+const asReplay = (consumed: Consumed): Consumed =>
+  consumed.kind === 'settled' || consumed.kind === 'refused' ? { ...consumed, replayed: true } : consumed;
 
 function consumedOf(request: ConsumptionRequest, outcome: Exclude<ConsumptionOutcome, { kind: 'foreign' }>): Ended {
   if (outcome.kind === 'settled') {

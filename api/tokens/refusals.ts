@@ -1,3 +1,4 @@
+import { ExponentialBackoff, handleAll, retry } from 'cockatiel';
 import type { ConsumptionLedger, ConsumptionRequest, ConsumptionRow } from '../../activities/consumption-ports.js';
 import type { UsageSink } from '../../activities/ports.js';
 import type { ErrorCode } from '../../contracts/errors.js';
@@ -5,6 +6,12 @@ import { GroupCommit } from '../../domain/group-commit.js';
 import type { Logger } from '../../telemetry/log.js';
 
 const MAX_ITEMS = 500;
+/** How long an answer waits for its refusal to be recorded; recording goes on after it. */
+const PATIENCE_MS = 500;
+/** Refusals that wait for the stores to come back; with the retries, about five minutes' worth of an outage. */
+const MAX_BACKLOG = 10_000;
+const MAX_TRIES = 60;
+const MAX_PAUSE_MS = 5_000;
 
 /**
  * Records refusals that needed no workflow, many at a time. The usage event goes first and the row second: a crash between
@@ -12,6 +19,11 @@ const MAX_ITEMS = 500;
  */
 export class RefusalRecorder {
   private readonly commits: GroupCommit<ConsumptionRow, void>;
+  private backlog = 0;
+  private readonly tries = retry(handleAll, {
+    maxAttempts: MAX_TRIES,
+    backoff: new ExponentialBackoff({ initialDelay: 50, maxDelay: MAX_PAUSE_MS }),
+  }).dangerouslyUnref();
 
   constructor(
     private readonly ledger: Pick<ConsumptionLedger, 'recordRefusals'>,
@@ -21,24 +33,35 @@ export class RefusalRecorder {
     this.commits = new GroupCommit({ write: (rows) => this.write(rows), lanes: 1, maxItems: MAX_ITEMS });
   }
 
-  /** Resolves when the refusal is recorded. When the stores are away the refusal stands all the same and is only logged. */
+  /** Resolves when the refusal is recorded, or soon: it stands whether or not the stores are there to record it. */
   async record(request: ConsumptionRequest, code: ErrorCode, detail: string): Promise<void> {
     const now = new Date();
+    const recorded = this.store({
+      ...request,
+      workflowId: null,
+      state: 'REFUSED',
+      charged: 0,
+      outcomeCode: code,
+      detail,
+      attempts: 0,
+      answer: null,
+      createdAt: now,
+      decidedAt: now,
+    });
+    let timer: NodeJS.Timeout | undefined;
+    const soon = new Promise<void>((resolve) => (timer = setTimeout(resolve, PATIENCE_MS)));
+    await Promise.race([recorded, soon]);
+    clearTimeout(timer);
+  }
+
+  /** Never rejects. */
+  private async store(row: ConsumptionRow): Promise<void> {
     try {
-      await this.commits.submit({
-        ...request,
-        workflowId: null,
-        state: 'REFUSED',
-        charged: 0,
-        outcomeCode: code,
-        detail,
-        attempts: 0,
-        answer: null,
-        createdAt: now,
-        decidedAt: now,
-      });
+      if (this.backlog >= MAX_BACKLOG) throw new Error(`${MAX_BACKLOG} refusals wait to be recorded already`);
+      this.backlog++;
+      await this.tries.execute(() => this.commits.submit(row)).finally(() => this.backlog--);
     } catch (error) {
-      this.log.error({ err: error, consumptionId: request.id, code }, 'a refusal could not be recorded');
+      this.log.error({ err: error, consumptionId: row.id, code: row.outcomeCode }, 'a refusal could not be recorded');
     }
   }
 
