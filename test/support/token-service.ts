@@ -2,6 +2,7 @@ import type { RequestHandler } from 'express';
 import { Router } from 'express';
 import { createConsumptionActivities } from '../../activities/consumption.js';
 import type { ConsumptionLedger } from '../../activities/consumption-ports.js';
+import type { UsageSink } from '../../activities/ports.js';
 import { Settler } from '../../activities/settler.js';
 import { createMemoryBucketStore } from '../../adapters/memory/bucket-store.js';
 import { createConsumptionLedger } from '../../adapters/postgres/ledger.js';
@@ -15,6 +16,7 @@ import { startStubs } from '../../api/stubs/index.js';
 import { MemoryIntake } from '../../api/tokens/intake.js';
 import { startTokens } from '../../api/tokens/service.js';
 import { loadConfig } from '../../config.js';
+import type { ProviderName } from '../../contracts/providers.js';
 import { TASK_QUEUES } from '../../contracts/temporal.js';
 import { createLogger } from '../../telemetry/log.js';
 import { createWorker } from '../../workers/create-worker.js';
@@ -22,11 +24,21 @@ import { createWorker } from '../../workers/create-worker.js';
 export interface TokenServiceRig {
   url: string;
   stubUrl: string;
+  stubUrls: Record<ProviderName, string>;
   intake: MemoryIntake;
   /** POST /api/v1/tokens/consume as `userId` */
-  consume(body: object, headers?: Record<string, string>): Promise<{ status: number; headers: Headers; body: Record<string, unknown> }>;
+  consume(body: object, headers?: Record<string, string>, signal?: AbortSignal): Promise<ConsumeAnswer>;
   get(path: string, userId: string, roles?: string): Promise<{ status: number; body: Record<string, unknown> }>;
-  stop(): Promise<void>;
+  /** HTTP calls that the openai stub got for this consumption */
+  callsOf(consumptionId: string): Promise<number>;
+  /** Like SIGTERM; `graceMs` is what requests in flight get before they are cut off */
+  stop(graceMs?: number): Promise<void>;
+}
+
+export interface ConsumeAnswer {
+  status: number;
+  headers: Headers;
+  body: Record<string, unknown>;
 }
 
 export interface RigOptions {
@@ -35,7 +47,12 @@ export interface RigOptions {
   environment?: Record<string, string>;
   /** Wraps the real ledger, to break it on purpose */
   ledger?: (real: ConsumptionLedger) => ConsumptionLedger;
+  usage?: (real: UsageSink) => UsageSink;
   withoutWorker?: boolean;
+  /** Of the worker: how long its activities may go on when it stops */
+  shutdownGraceMs?: number;
+  /** Calls the stubs of that rig, as two token services call the same provider */
+  besides?: TokenServiceRig;
 }
 
 const FREE_PORTS = { LEAKY_TOKENS_PORT: '0', LEAKY_STUB_QWEN_PORT: '0', LEAKY_STUB_GEMINI_PORT: '0', LEAKY_STUB_OPENAI_PORT: '0' };
@@ -47,12 +64,13 @@ const FREE_PORTS = { LEAKY_TOKENS_PORT: '0', LEAKY_STUB_QWEN_PORT: '0', LEAKY_ST
 export async function startTokenServiceRig(options: RigOptions): Promise<TokenServiceRig> {
   const { database, temporal } = options;
   const log = createLogger(process.env.LEAKY_LOG_LEVEL ?? 'silent');
-  const stubs = await startStubs({ config: loadConfig(FREE_PORTS), log });
+  const stubs = options.besides ? null : await startStubs({ config: loadConfig(FREE_PORTS), log });
+  const stubUrls = options.besides?.stubUrls ?? urlsOf(stubs?.ports);
   const config = loadConfig({
     ...FREE_PORTS,
-    LEAKY_OPENAI_BASE_URL: `http://127.0.0.1:${stubs.ports.openai}`,
-    LEAKY_GEMINI_BASE_URL: `http://127.0.0.1:${stubs.ports.gemini}`,
-    LEAKY_QWEN_BASE_URL: `http://127.0.0.1:${stubs.ports.qwen}`,
+    LEAKY_OPENAI_BASE_URL: stubUrls.openai,
+    LEAKY_GEMINI_BASE_URL: stubUrls.gemini,
+    LEAKY_QWEN_BASE_URL: stubUrls.qwen,
     LEAKY_PROVIDER_TIMEOUT_MS: '500',
     LEAKY_PROVIDER_BACKOFF_MS: '10',
     ...options.environment,
@@ -61,7 +79,8 @@ export async function startTokenServiceRig(options: RigOptions): Promise<TokenSe
   const ledger = options.ledger?.(real) ?? real;
   const intake = new MemoryIntake();
   const providers = createProviders({ config, log });
-  const usage = createUsageSink(database);
+  const realUsage = createUsageSink(database);
+  const usage = options.usage?.(realUsage) ?? realUsage;
   const settler = new Settler(ledger, intake, log);
   const worker = options.withoutWorker
     ? null
@@ -70,7 +89,7 @@ export async function startTokenServiceRig(options: RigOptions): Promise<TokenSe
         namespace: temporal.namespace,
         taskQueue: TASK_QUEUES.consumption,
         activities: createConsumptionActivities({ ledger, settler, providers, intake, usage }),
-        shutdownGraceMs: 2_000,
+        shutdownGraceMs: options.shutdownGraceMs ?? 2_000,
       });
   const server = await startTokens({
     config,
@@ -91,14 +110,16 @@ export async function startTokenServiceRig(options: RigOptions): Promise<TokenSe
   const url = `http://127.0.0.1:${server.port}`;
   return {
     url,
-    stubUrl: `http://127.0.0.1:${stubs.ports.openai}`,
+    stubUrl: stubUrls.openai,
+    stubUrls,
     intake,
-    async consume(body, headers = {}) {
+    async consume(body, headers = {}, signal) {
       const userId = (body as { userId?: string }).userId ?? '';
       const response = await fetch(`${url}/api/v1/tokens/consume`, {
         method: 'POST',
         headers: { 'content-type': 'application/json', 'x-test-user': userId, ...headers },
         body: JSON.stringify(body),
+        ...(signal && { signal }),
       });
       return { status: response.status, headers: response.headers, body: (await response.json()) as Record<string, unknown> };
     },
@@ -106,13 +127,23 @@ export async function startTokenServiceRig(options: RigOptions): Promise<TokenSe
       const response = await fetch(url + path, { headers: { 'x-test-user': userId, 'x-test-roles': roles } });
       return { status: response.status, body: (await response.json()) as Record<string, unknown> };
     },
-    async stop() {
-      await server.close(1_000);
+    async callsOf(consumptionId) {
+      const response = await fetch(`${stubUrls.openai}/control?consumptionId=${consumptionId}`);
+      return ((await response.json()) as { consumption: { attempts: number } }).consumption.attempts;
+    },
+    async stop(graceMs = 1_000) {
+      await server.close(graceMs);
       await worker?.stop();
       await providers.close();
-      await stubs.close(0);
+      await stubs?.close(0);
     },
   };
+}
+
+function urlsOf(ports: Record<ProviderName, number> | undefined): Record<ProviderName, string> {
+  if (!ports) throw new Error('no stubs');
+  const url = (provider: ProviderName) => `http://127.0.0.1:${ports[provider]}`;
+  return { openai: url('openai'), gemini: url('gemini'), qwen: url('qwen') };
 }
 
 const saysWhoItIs: RequestHandler = (req, res, next) => {
