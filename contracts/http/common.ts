@@ -7,7 +7,8 @@ extendZodWithOpenApi(z);
 
 export { z };
 
-export const uuid = z.uuid().openapi({ example: '7f0c3c54-4f1e-4d5e-9d7b-0d9f1a4b6c11' });
+/** Read in any case of letters and kept in lower case: one id must not be two keys. */
+export const uuid = z.uuid().toLowerCase().openapi({ example: '7f0c3c54-4f1e-4d5e-9d7b-0d9f1a4b6c11' });
 export const timestamp = z.iso.datetime().openapi({ example: '2026-01-31T12:00:00.000Z' });
 export const providerName = z.enum(PROVIDERS);
 
