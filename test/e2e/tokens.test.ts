@@ -233,6 +233,17 @@ describe('the contract of consumption and quota', () => {
         assertProblem(await contract.ask(way, 'GET', ORG_QUOTA, { token: member.token, query: { orgId: 'x', provider: 'openai' } }), 400);
       });
 
+      it('an id in capital letters is the same id', async () => {
+        const person = await withTokens(100);
+        const userId = person.userId.toUpperCase();
+        const headers = { 'Idempotency-Key': 'capital' };
+        const first = await consume(person, { tokens: 5, prompt: 'x' }, headers);
+        const again = await consume(person, { userId, tokens: 5, prompt: 'x' }, headers);
+        assert.deepEqual([again.status, again.body], [200, first.body]);
+        const quota = await contract.ask(way, 'GET', QUOTA, { token: person.token, query: { userId, provider: 'openai' } });
+        assert.deepEqual([quota.status, quota.body.userId, quota.body.remainingTokens], [200, person.userId, 95]);
+      });
+
       it('ENTERPRISE has terms of its own, whatever they are', async () => {
         const person = await people.register();
         const terms = { capacityMultiplier: 0.01, leakMultiplier: 0.001, allowance: 1_000, cap: null };
