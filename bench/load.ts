@@ -1,45 +1,56 @@
-import autocannon from 'autocannon';
+import { fork } from 'node:child_process';
+import path from 'node:path';
+import { distRoot } from '../root.js';
 
-/** One load run, described by the JSON in the first argument; the result is printed as JSON. A process of its own. */
-export interface LoadJob {
-  url: string;
+/** One request that is sent again and again. */
+export interface LoadRequest {
+  method: 'GET' | 'POST';
+  path: string;
   headers: Record<string, string>;
-  bodies: string[];
+  body?: string;
+}
+
+export interface LoadJob {
+  /** Origin */
+  url: string;
+  /** Taken in turn, so that every user of a list gets the same share of the load */
+  requests: readonly LoadRequest[];
+  /** Closed loop: requests in flight. Open loop: the most connections it may open */
   connections: number;
-  durationSeconds: number;
+  seconds: number;
+  /** Requests a second at fixed times, whether or not earlier ones were answered; unset: closed loop */
+  rate?: number;
 }
 
 export interface LoadResult {
   ok: number;
-  notOk: number;
+  /** By status, of those that were not 2xx */
+  refused: Record<string, number>;
+  /** Of the refused, those without Retry-After */
+  withoutRetryAfter: number;
+  /** Broken connections and time-outs: nobody knows how those ended */
+  unanswered: number;
   seconds: number;
   opsPerSecond: number;
+  /** Of the 2xx. Open loop: from the intended time of sending */
   p50Ms: number;
   p99Ms: number;
+  /** Of the others; 0 when there were none */
+  refusedP99Ms: number;
 }
 
-const job = JSON.parse(process.argv[2] ?? '{}') as LoadJob;
-let next = 0;
-const result = await autocannon({
-  url: job.url,
-  connections: job.connections,
-  duration: job.durationSeconds,
-  timeout: 60,
-  requests: [
-    {
-      method: 'POST',
-      headers: { 'content-type': 'application/json', ...job.headers },
-      // Spread over the bodies by request, not by connection, so that every pool gets the same load.
-      setupRequest: (request: object) => ({ ...request, body: job.bodies[next++ % job.bodies.length] }),
-    },
-  ],
-});
-const loadResult: LoadResult = {
-  ok: result['2xx'],
-  notOk: result.non2xx + result.errors,
-  seconds: result.duration,
-  opsPerSecond: result['2xx'] / result.duration,
-  p50Ms: result.latency.p50,
-  p99Ms: result.latency.p99,
-};
-process.stdout.write(JSON.stringify(loadResult));
+/** Makes the load in a process of its own. No request is cut off at the end: the last ones are waited for. */
+export function runLoad(job: LoadJob): Promise<LoadResult> {
+  return new Promise((resolve, reject) => {
+    const program = path.join(distRoot, job.rate === undefined ? 'bench/load-closed.js' : 'bench/load-open.js');
+    const child = fork(program, { execArgv: [], stdio: 'inherit' });
+    let result: LoadResult | undefined;
+    child.once('message', (message) => (result = message as LoadResult));
+    child.once('error', reject);
+    child.once('exit', (code, signal) => {
+      if (result) resolve(result);
+      else reject(new Error(`A load process ended with ${signal ?? code} and no result`));
+    });
+    child.send(job);
+  });
+}

@@ -1,7 +1,7 @@
 import { proxyActivities } from '@temporalio/workflow';
 import type { TextbookActivities, TextbookRequest } from './activities.js';
 
-const { reserve, callProvider, settle, publishUsage } = proxyActivities<TextbookActivities>({
+const { reserve, callProvider, settle, publishUsage, nothing } = proxyActivities<TextbookActivities>({
   startToCloseTimeout: '30s',
   retry: { maximumAttempts: 3 },
 });
@@ -14,4 +14,9 @@ export async function textbookConsume(request: TextbookRequest): Promise<string>
   await settle(request.id, request.tokens, answer);
   await publishUsage(request.id);
   return 'SETTLED';
+}
+
+/** A workflow with activities that do nothing: what a purchase would cost if its steps were free. */
+export async function bare(activities: number): Promise<void> {
+  for (let step = 0; step < activities; step++) await nothing();
 }

@@ -1,0 +1,33 @@
+import type { Effort, Say } from './measure.js';
+import { save, table, type Measured } from './report.js';
+import type { Scenario } from './scenarios/scenario.js';
+import { Stage, type Extent } from './stage.js';
+
+export interface BenchOptions {
+  scenarios: readonly Scenario[];
+  effort: Effort;
+  extent: Extent;
+  /** Where results.json and results.svg go; null: nowhere */
+  folder: string | null;
+  say: Say;
+}
+
+export interface BenchOutcome {
+  measured: readonly Measured[];
+  /** What is wrong in the books; nothing when all is well */
+  faults: readonly string[];
+}
+
+/** Runs the scenarios, holds their answers against the books, and stops all that it started, also when one fails. */
+export async function runBench({ scenarios, effort, extent, folder, say }: BenchOptions): Promise<BenchOutcome> {
+  const stage = new Stage(effort, extent, say);
+  try {
+    for (const scenario of scenarios) await scenario.run(stage);
+    const faults = await stage.account();
+    say(`\n${table(stage.measured)}`);
+    if (folder !== null && faults.length === 0) save(folder, stage.measured);
+    return { measured: stage.measured, faults };
+  } finally {
+    await stage.stop();
+  }
+}

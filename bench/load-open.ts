@@ -1,0 +1,76 @@
+import { Client } from 'undici';
+import type { LoadJob, LoadRequest } from './load.js';
+import { LoadSummary } from './load-summary.js';
+
+const TIMEOUT_MS = 60_000;
+
+process.once('message', (message) => {
+  void run(message as LoadJob);
+});
+
+/**
+ * A fixed rate: each request has its time, whatever became of the earlier ones, and its latency counts from that time. Not
+ * autocannon, whose rates come in bursts at the start of each second and whose correction takes every interval for 1 ms.
+ */
+async function run(job: LoadJob): Promise<void> {
+  const { rate = 1, seconds } = job;
+  const summary = new LoadSummary();
+  const idle: Client[] = [];
+  const waiting: number[] = [];
+  let opened = 0;
+  let open = 0;
+  let finished: () => void = () => undefined;
+  const total = Math.round(rate * seconds);
+  const began = performance.now();
+  const intended = (index: number) => began + (index * 1_000) / rate;
+
+  const connection = (): Client | undefined => {
+    const free = idle.pop();
+    if (free || opened >= job.connections) return free;
+    opened++;
+    return new Client(job.url, { pipelining: 1, bodyTimeout: TIMEOUT_MS, headersTimeout: TIMEOUT_MS });
+  };
+  const release = (client: Client) => {
+    open--;
+    const next = waiting.shift();
+    if (next === undefined) idle.push(client);
+    else send(client, next);
+    if (open === 0) finished();
+  };
+  const send = (client: Client, index: number) => {
+    open++;
+    const { method, path, headers, body } = job.requests[index % job.requests.length] as LoadRequest;
+    let status = 0;
+    client.dispatch(
+      { method, path, headers: { ...(body !== undefined && { 'content-type': 'application/json' }), ...headers }, body: body ?? null },
+      {
+        onRequestStart: () => undefined,
+        onResponseStart: (_controller, statusCode, responseHeaders) => {
+          status = statusCode;
+          if (statusCode === 503 && responseHeaders['retry-after'] === undefined) summary.withoutRetryAfter++;
+        },
+        onResponseData: () => undefined,
+        onResponseEnd: () => {
+          summary.add(status, performance.now() - intended(index));
+          release(client);
+        },
+        onResponseError: () => {
+          summary.unanswered++;
+          release(client);
+        },
+      },
+    );
+  };
+
+  let next = 0;
+  while (next < total) {
+    for (; next < total && intended(next) <= performance.now(); next++) {
+      const client = connection();
+      if (client) send(client, next);
+      else waiting.push(next);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+  if (open > 0) await new Promise<void>((resolve) => (finished = resolve));
+  process.send?.(summary.result((performance.now() - began) / 1_000), () => process.exit());
+}

@@ -1,0 +1,42 @@
+import { writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import path from 'node:path';
+import { freePort } from '../../embedded/ports.js';
+import { answering, cleanEnvironment, startChild } from '../children.js';
+import type { Beside } from '../stage.js';
+import { installed } from './install.js';
+
+const VERSION = '1.106.2';
+const WORKERS = Math.min(4, availableParallelism());
+
+/** LiteLLM's proxy with one model, a worker for each core, and neither database nor keys: nothing is accounted for. */
+export async function startLiteLlm(providerUrl: string, say: (line: string) => void): Promise<Beside> {
+  const folder = await installed(`litellm-${VERSION}`, say, async (_folder, run) => {
+    await run('python3', ['-m', 'venv', 'venv']);
+    await run('venv/bin/pip', ['install', '--quiet', '--disable-pip-version-check', `litellm[proxy]==${VERSION}`]);
+  });
+  const config = path.join(folder, 'config.yaml');
+  writeFileSync(config, CONFIG(providerUrl));
+  const port = await freePort();
+  const url = `http://127.0.0.1:${port}`;
+  const child = await startChild({
+    name: 'litellm',
+    command: path.join(folder, 'venv/bin/litellm'),
+    args: ['--config', config, '--host', '127.0.0.1', '--port', String(port), '--num_workers', String(WORKERS), '--telemetry', 'False'],
+    environment: { ...cleanEnvironment(), LITELLM_LOG: 'ERROR', LITELLM_LOCAL_MODEL_COST_MAP: 'True' },
+    cwd: folder,
+    ready: answering(`${url}/health/liveliness`),
+  });
+  return { ...child, url };
+}
+
+const CONFIG = (providerUrl: string) => `model_list:
+  - model_name: gpt-4o-mini
+    litellm_params:
+      model: openai/gpt-4o-mini
+      api_base: ${providerUrl}
+      api_key: stub
+litellm_settings:
+  telemetry: false
+  set_verbose: false
+`;

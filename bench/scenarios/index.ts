@@ -1,0 +1,22 @@
+import { consume, openLoop } from './consume.js';
+import { gateway } from './gateway.js';
+import { hotPool, ledger } from './growth.js';
+import { overload } from './overload.js';
+import { purchase } from './purchase.js';
+import { login, quota, report } from './reads.js';
+import type { Scenario } from './scenario.js';
+import { soak } from './soak.js';
+
+export const scenarios = (soakMinutes: number): readonly Scenario[] => [
+  consume,
+  openLoop,
+  gateway,
+  purchase,
+  quota,
+  login,
+  report,
+  hotPool,
+  ledger,
+  overload,
+  soak(soakMinutes),
+];
