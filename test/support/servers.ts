@@ -28,5 +28,8 @@ export function atEnd(action: () => Promise<void>): void {
 // Outside every `describe`, thus once, after all files. This module is evaluated while mocha loads the first file that needs it.
 after('end the shared servers', async function () {
   this.timeout(ENDING_TIMEOUT_MS);
-  for (const action of endings.splice(0).reverse()) await action();
+  const faults: unknown[] = [];
+  // One server that does not end must not keep the others alive, nor mocha with them.
+  for (const action of endings.splice(0).reverse()) await action().catch((error: unknown) => faults.push(error));
+  if (faults.length > 0) throw new AggregateError(faults, faults.map(String).join('; '));
 });
