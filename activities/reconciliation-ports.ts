@@ -6,6 +6,8 @@ export interface StaleHold {
 
 export interface StaleHolds {
   find(olderThanSeconds: number, limit: number): Promise<StaleHold[]>;
+  /** Consumptions of a workflow that ended a while ago, at most a quarter of an hour more, and are not in the usage events. */
+  findUnreported(olderThanSeconds: number, limit: number): Promise<StaleHold[]>;
 }
 
 export interface OpenWorkflows {
