@@ -65,13 +65,15 @@ export class BatchStarter {
     this.intake.open(batchId, requests);
     metrics.batchItems.observe(requests.length);
     try {
-      await this.client.withDeadline(Date.now() + START_DEADLINE_MS, () =>
-        this.client.workflow.start(WORKFLOWS.consumeTokens, {
-          taskQueue: TASK_QUEUES.consumption,
-          workflowId: workflowIds.consumption(batchId),
-          args: [batch],
-          requestEagerStart: true,
-        }),
+      await inTime((deadline) =>
+        this.client.withDeadline(deadline, () =>
+          this.client.workflow.start(WORKFLOWS.consumeTokens, {
+            taskQueue: TASK_QUEUES.consumption,
+            workflowId: workflowIds.consumption(batchId),
+            args: [batch],
+            requestEagerStart: true,
+          }),
+        ),
       );
     } catch (error) {
       this.failedAt = performance.now();
@@ -101,4 +103,19 @@ export class BatchStarter {
       });
     }
   }
+}
+
+/**
+ * The client's deadline ends a call that hangs; but a connection that is refused is tried again for ten seconds whatever it says.
+ * @throws Error at the deadline
+ */
+async function inTime(start: (deadline: number) => Promise<unknown>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`no answer within ${START_DEADLINE_MS} ms`)), START_DEADLINE_MS);
+  });
+  const started = start(Date.now() + START_DEADLINE_MS);
+  // Should it fail after its time, nobody waits for it any more.
+  started.catch(() => undefined);
+  await Promise.race([started, late]).finally(() => clearTimeout(timer));
 }
