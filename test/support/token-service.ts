@@ -11,7 +11,7 @@ import type { Database } from '../../adapters/postgres/pool.js';
 import { createQuotaStore } from '../../adapters/postgres/quota-store.js';
 import { createUsageSink } from '../../adapters/postgres/usage-sink.js';
 import { createProviders } from '../../adapters/providers/index.js';
-import type { Temporal } from '../../adapters/temporal/connection.js';
+import { connectTemporal, type Temporal } from '../../adapters/temporal/connection.js';
 import { startStubs } from '../../api/stubs/index.js';
 import { MemoryIntake } from '../../api/tokens/intake.js';
 import { startTokens } from '../../api/tokens/service.js';
@@ -32,7 +32,7 @@ export interface TokenServiceRig {
   /** HTTP calls that the openai stub got for this consumption */
   callsOf(consumptionId: string): Promise<number>;
   /** Like SIGTERM; `graceMs` is what requests in flight get before they are cut off */
-  stop(graceMs?: number): Promise<void>;
+  stop(graceMs?: number, options?: { stubs: boolean }): Promise<void>;
 }
 
 export interface ConsumeAnswer {
@@ -43,7 +43,8 @@ export interface ConsumeAnswer {
 
 export interface RigOptions {
   database: Database;
-  temporal: Temporal;
+  /** Connects to the same server, as a process of its own would: a connection takes one worker of a queue */
+  temporal: Pick<Temporal, 'address' | 'namespace'>;
   environment?: Record<string, string>;
   /** Wraps the real ledger, to break it on purpose */
   ledger?: (real: ConsumptionLedger) => ConsumptionLedger;
@@ -62,7 +63,7 @@ const FREE_PORTS = { LEAKY_TOKENS_PORT: '0', LEAKY_STUB_QWEN_PORT: '0', LEAKY_ST
  * identity is left out: callers say who they are in headers (test/e2e covers the real one).
  */
 export async function startTokenServiceRig(options: RigOptions): Promise<TokenServiceRig> {
-  const { database, temporal } = options;
+  const { database } = options;
   const log = createLogger(process.env.LEAKY_LOG_LEVEL ?? 'silent');
   const stubs = options.besides ? null : await startStubs({ config: loadConfig(FREE_PORTS), log });
   const stubUrls = options.besides?.stubUrls ?? urlsOf(stubs?.ports);
@@ -77,6 +78,8 @@ export async function startTokenServiceRig(options: RigOptions): Promise<TokenSe
   });
   const real = createConsumptionLedger(database, { enforceQuota: config.flags.quotaEnforcement });
   const ledger = options.ledger?.(real) ?? real;
+  const { address, namespace } = options.temporal;
+  const temporal = await connectTemporal({ address, namespace, patienceMs: 10_000 });
   const intake = new MemoryIntake();
   const providers = createProviders({ config, log });
   const realUsage = createUsageSink(database);
@@ -108,6 +111,7 @@ export async function startTokenServiceRig(options: RigOptions): Promise<TokenSe
     readiness: {},
   });
   const url = `http://127.0.0.1:${server.port}`;
+  let stopped = false;
   return {
     url,
     stubUrl: stubUrls.openai,
@@ -131,11 +135,15 @@ export async function startTokenServiceRig(options: RigOptions): Promise<TokenSe
       const response = await fetch(`${stubUrls.openai}/control?consumptionId=${consumptionId}`);
       return ((await response.json()) as { consumption: { attempts: number } }).consumption.attempts;
     },
-    async stop(graceMs = 1_000) {
-      await server.close(graceMs);
-      await worker?.stop();
-      await providers.close();
-      await stubs?.close(0);
+    async stop(graceMs = 1_000, what = { stubs: true }) {
+      if (!stopped) {
+        stopped = true;
+        await server.close(graceMs);
+        await worker?.stop();
+        await providers.close();
+        await temporal.close();
+      }
+      if (what.stubs) await stubs?.close(0);
     },
   };
 }
