@@ -68,8 +68,8 @@ export interface PurchaseLedger {
   allocate(sagaId: string, pool: PoolKey, tokens: number): Promise<AllocationOutcome>;
   post(sagaId: string): Promise<void>;
   void(sagaId: string): Promise<void>;
-  /** Tokens the pool may still take under its tier's cap; null when it has no cap. A pool that does not exist yet counts as empty. */
-  headroom(pool: PoolKey): Promise<number | null>;
+  /** The cap of the pool's tier and how much of it is taken; null when it has none. A pool that does not exist yet counts as its tier's first allowance. */
+  room(pool: PoolKey): Promise<{ cap: number; used: number } | null>;
 }
 
 export type AllocationOutcome = { ok: true } | { ok: false; reason: 'OVER_CAP' | 'VOIDED' };

@@ -56,6 +56,7 @@ function purchases(resources: Resources, client: Client) {
     config: resources.config,
     memberships: resources.memberships(),
     ledger: createPurchaseLedger(database),
+    quota: createQuotaStore(database),
     purchases: createPurchaseReader(database),
     engine: createPurchaseEngine({ client }),
     paymentMethods: paymentMethodsOf(resources.config),

@@ -32,9 +32,7 @@ export function viewOf(pool: PoolBalance, now: Date): PoolView {
   return { totalTokens: remainingTokens + pool.reserved + pool.consumedTotal, remainingTokens, reservedTokens: pool.reserved };
 }
 
-/** Tokens the pool may still take under its cap; null without a cap. */
-export function headroomOf(pool: PoolBalance, now: Date): number | null {
-  if (pool.cap === null) return null;
-  const { remainingTokens } = viewOf(pool, now);
-  return Math.max(0, pool.cap - remainingTokens - pool.reserved - pool.pending);
+/** What counts against the cap: spendable, held, and bought but not captured yet. May exceed a cap that was lowered. */
+export function takenOf(pool: PoolBalance, now: Date): number {
+  return viewOf(pool, now).remainingTokens + pool.reserved + pool.pending;
 }

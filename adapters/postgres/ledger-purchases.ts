@@ -1,6 +1,6 @@
 import type { AllocationOutcome, PurchaseLedger } from '../../activities/ports.js';
 import type { Database } from './pool.js';
-import { ensurePool, headroom, resetWindowOf } from './pools.js';
+import { ensurePool, resetWindowOf, roomOf } from './pools.js';
 
 /** Purchased tokens in two phases; the state machine is in migrations/0002_ledger.sql (allocate_purchase, end_allocation). */
 export function createPurchaseLedger(db: Database): PurchaseLedger {
@@ -22,6 +22,6 @@ export function createPurchaseLedger(db: Database): PurchaseLedger {
     },
     post: (sagaId) => end(sagaId, 'POSTED'),
     void: (sagaId) => end(sagaId, 'VOIDED'),
-    headroom: (pool) => headroom(db, pool),
+    room: (pool) => roomOf(db, pool),
   };
 }

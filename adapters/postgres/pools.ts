@@ -1,6 +1,6 @@
 import { v5 } from 'uuid';
 import type { PoolKey } from '../../contracts/temporal.js';
-import { headroomOf, type PoolBalance } from '../../domain/pool.js';
+import { takenOf, type PoolBalance } from '../../domain/pool.js';
 import { nextReset } from '../../domain/quota-window.js';
 import { termsOf, type Tier, type TierTerms } from '../../domain/tiers.js';
 import type { Connection, Database } from './pool.js';
@@ -100,12 +100,13 @@ export async function resetWindowOf(db: Queryable, key: PoolKey): Promise<void> 
   ]);
 }
 
-export async function headroom(db: Queryable, key: PoolKey): Promise<number | null> {
+/** The cap and how much of it is taken; null without a cap. A pool that does not exist yet begins with its tier's allowance. */
+export async function roomOf(db: Queryable, key: PoolKey): Promise<{ cap: number; used: number } | null> {
   const pool = await findPool(db, key);
-  if (pool) return headroomOf(pool, pool.readAt);
+  if (pool) return pool.cap === null ? null : { cap: pool.cap, used: takenOf(pool, pool.readAt) };
   const policy = await findPolicy(db, key.ownerKind, key.ownerId);
-  const terms = termsOf(policy.tier, policy.custom);
-  return terms.cap === null ? null : Math.max(0, terms.cap - Math.min(terms.allowance, terms.cap));
+  const { cap, allowance } = termsOf(policy.tier, policy.custom);
+  return cap === null ? null : { cap, used: Math.min(allowance, cap) };
 }
 
 export const ledgerRef = (key: PoolKey, what: string): string =>

@@ -15,6 +15,10 @@ export function createQuotaStore(db: Database): QuotaStore {
       const pool = await findPool(db, key);
       return pool && snapshotOf(pool);
     },
+    async ownerExists(ownerKind, ownerId) {
+      const { rowCount } = await db.query(`SELECT 1 FROM ${ownerKind === 'user' ? 'users' : 'orgs'} WHERE id = $1`, [ownerId]);
+      return rowCount === 1;
+    },
     policyOf: (ownerKind, ownerId) => findPolicy(db, ownerKind, ownerId),
     setPolicy: (ownerKind, ownerId, policy) => inTransaction(db, (connection) => setPolicy(connection, ownerKind, ownerId, policy)),
     setTotal: (key, totalTokens) => inTransaction(db, (connection) => setTotal(connection, key, totalTokens)),

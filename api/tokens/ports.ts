@@ -23,6 +23,8 @@ export interface QuotaPolicyView {
 
 /** Balances and the terms behind them. */
 export interface QuotaStore {
+  /** Whether there is such a user or organisation: an ADMIN may name any */
+  ownerExists(ownerKind: PoolKey['ownerKind'], ownerId: string): Promise<boolean>;
   /** null when there is no such pool */
   read(pool: PoolKey): Promise<PoolSnapshot | null>;
   policyOf(ownerKind: PoolKey['ownerKind'], ownerId: string): Promise<QuotaPolicyView>;

@@ -7,13 +7,15 @@ import { Problem } from '../../contracts/errors.js';
 import type { purchaseView } from '../../contracts/http/purchases.js';
 import { callerOf, isAdmin, type Memberships } from '../http/caller.js';
 import { viewOfMemo, viewOfRecord } from './purchase-orders.js';
+import type { QuotaStore } from './ports.js';
 import { EngineUnreachable, type PurchaseEngine, type PurchaseReader } from './purchase-ports.js';
 
 export interface PurchaseDeps {
   config: Pick<Config, 'purchase' | 'flags'>;
   memberships: Memberships;
   /** Only its cap check: the API itself writes nothing */
-  ledger: Pick<PurchaseLedger, 'headroom'>;
+  ledger: Pick<PurchaseLedger, 'room'>;
+  quota: Pick<QuotaStore, 'ownerExists'>;
   purchases: PurchaseReader;
   engine: PurchaseEngine;
   paymentMethods: PaymentMethods;

@@ -3,8 +3,9 @@ import type { z } from 'zod';
 import { Problem } from '../../contracts/errors.js';
 import { purchaseAccepted, purchaseBody, purchaseHeaders } from '../../contracts/http/purchases.js';
 import { poolOf, type PurchaseOrder } from '../../contracts/temporal.js';
-import { callerOf, requireMember, requireSelf } from '../http/caller.js';
+import { callerOf, isAdmin, requireMember, requireSelf } from '../http/caller.js';
 import type { Operation } from '../http/openapi.js';
+import { requireOwner } from './owners.js';
 import { askEngine, findSaga, type PurchaseDeps } from './purchase-deps.js';
 import { makeOrder } from './purchase-orders.js';
 
@@ -54,14 +55,16 @@ async function repeated(deps: PurchaseDeps, order: PurchaseOrder): Promise<Accep
 }
 
 async function begin(deps: PurchaseDeps, order: PurchaseOrder): Promise<Accepted> {
-  const room = await deps.ledger.headroom(poolOf(order));
-  if (room !== null && order.tokens > room) {
+  const room = await deps.ledger.room(poolOf(order));
+  if (room !== null && order.tokens > room.cap - room.used) {
     // The room may be gone because of this very purchase, begun by a parallel request with the same key.
     const earlier = await repeated(deps, order);
     if (earlier) return earlier;
-    throw new Problem('POOL_CAP_EXCEEDED', `The pool may take ${Math.max(room, 0)} more tokens; nothing was charged`, {
+    const free = Math.max(0, room.cap - room.used);
+    throw new Problem('POOL_CAP_EXCEEDED', `The pool may take ${free} more tokens; nothing was charged`, {
       policy: 'pool-cap',
-      limit: Math.max(room, 0),
+      limit: room.cap,
+      used: room.used,
     });
   }
   const started = await askEngine(order.sagaId, () => deps.engine.start(order));
@@ -80,6 +83,8 @@ async function requireRights(deps: PurchaseDeps, res: Response, body: z.output<t
   const caller = callerOf(res);
   requireSelf(caller, body.userId);
   if (body.orgId) await requireMember(deps.memberships, caller, body.orgId);
+  if (body.userId !== caller.userId) await requireOwner(deps.quota, 'user', body.userId);
+  if (body.orgId && isAdmin(caller)) await requireOwner(deps.quota, 'org', body.orgId);
 }
 
 function knownMethod({ paymentMethods }: PurchaseDeps, method = paymentMethods.fallback): string {

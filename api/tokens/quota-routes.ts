@@ -3,6 +3,7 @@ import { Problem } from '../../contracts/errors.js';
 import { orgQuotaBody, orgQuotaQuery, ownerParams, policyBody, quotaQuery } from '../../contracts/http/tokens.js';
 import type { PoolKey } from '../../contracts/temporal.js';
 import { callerOf, requireAdmin, requireMember, requireSelf, type Memberships } from '../http/caller.js';
+import { requireOwner } from './owners.js';
 import type { PoolSnapshot, QuotaStore } from './ports.js';
 
 /** Balances for their owners; totals, tiers and zones for an ADMIN. */
@@ -24,6 +25,7 @@ export function quotaRoutes(quota: QuotaStore, memberships: Memberships): Router
   router.post('/api/v1/tokens/quota/org', async (req, res) => {
     requireAdmin(callerOf(res));
     const { orgId, provider, totalTokens } = orgQuotaBody.parse(req.body);
+    await requireOwner(quota, 'org', orgId);
     const set = await quota.setTotal({ ownerKind: 'org', ownerId: orgId, provider }, totalTokens);
     if (!set) throw new Problem('CONFLICT', 'More tokens are used or held than this total leaves');
     res.status(set.created ? 201 : 200).json({ orgId, provider, ...members(set.snapshot) });
@@ -34,6 +36,7 @@ export function quotaRoutes(quota: QuotaStore, memberships: Memberships): Router
     const { ownerKind, ownerId } = ownerParams.parse(req.params);
     const { tier, zone, custom } = policyBody.parse(req.body);
     const kind = ownerKind === 'users' ? 'user' : 'org';
+    await requireOwner(quota, kind, ownerId);
     await quota.setPolicy(kind, ownerId, { tier, zone, custom: custom ?? null });
     res.json({ ownerKind: kind, ownerId, ...(await quota.policyOf(kind, ownerId)) });
   });

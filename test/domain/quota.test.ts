@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { grantAtReset, headroomOf, viewOf, type PoolBalance } from '../../domain/pool.js';
+import { grantAtReset, takenOf, viewOf, type PoolBalance } from '../../domain/pool.js';
 import { isZone, nextReset } from '../../domain/quota-window.js';
 import { higherTier, termsOf, TIERS } from '../../domain/tiers.js';
 
@@ -85,9 +85,8 @@ describe('pool', () => {
     assert.equal(grantAtReset(pool({ allowance: 100, cap: 100, purchasedRemaining: 40, reserved: 10, pending: 5 })), 45);
     assert.equal(grantAtReset(pool({ allowance: 100, cap: 100, purchasedRemaining: 400 })), 0);
   });
-  it('headroom counts what is bought but not captured yet', () => {
-    assert.equal(headroomOf(pool(), before), null);
-    assert.equal(headroomOf(pool({ cap: 100, purchasedRemaining: 20, reserved: 10, pending: 30 }), before), 40);
-    assert.equal(headroomOf(pool({ cap: 100, purchasedRemaining: 200 }), before), 0);
+  it('what is bought but not captured yet counts against the cap', () => {
+    assert.equal(takenOf(pool({ purchasedRemaining: 20, reserved: 10, pending: 30 }), before), 60);
+    assert.equal(takenOf(pool({ allowance: 100, allowanceRemaining: 5 }), after), 100, 'a window that is over counts as reset');
   });
 });

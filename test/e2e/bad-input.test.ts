@@ -210,6 +210,21 @@ describe('bad input is answered with a 4xx problem, never with a 5xx', () => {
         }
       });
 
+      it('an ADMIN may act for anyone who exists: unknown owners are 404', async () => {
+        const { token } = await people.admin();
+        const id = randomUUID();
+        const provider = 'openai';
+        for (const [method, path, body] of [
+          ['POST', '/api/v1/tokens/quota/org', { orgId: id, provider, totalTokens: 10 }],
+          ['PUT', `/api/v1/tokens/tiers/users/${id}`, { tier: 'FREE' }],
+          ['PUT', `/api/v1/tokens/tiers/orgs/${id}`, { tier: 'FREE' }],
+          ['POST', '/api/v1/tokens/purchase', { userId: id, provider, tokens: 1 }],
+          ['POST', '/api/v1/tokens/purchase', { userId: ada.userId, orgId: id, provider, tokens: 1 }],
+        ] as const) {
+          assertProblem(await call(contract.baseOf(way, path), method, path, { token, body }), 404, 'NOT_FOUND');
+        }
+      });
+
       it('a wrong method is 404 or 405', async () => {
         for (const [method, path] of [
           ['GET', CONSUME],

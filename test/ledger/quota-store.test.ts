@@ -28,7 +28,7 @@ describe('quota store', () => {
     assert.equal((await store().read(pool))?.remainingTokens, 1_000);
     await store().setPolicy('user', pool.ownerId, tier('FREE'));
     assert.equal((await store().read(pool))?.remainingTokens, 1_000);
-    assert.equal(await purchases().headroom(pool), 0);
+    assert.deepEqual(await purchases().room(pool), { cap: 100, used: 1_000 });
   });
 
   it('a purchase over the cap is refused, also when two race for the room', async () => {
@@ -38,10 +38,10 @@ describe('quota store', () => {
       zone: 'UTC',
       custom: { capacityMultiplier: 1, leakMultiplier: 1, allowance: 0, cap: 100 },
     });
-    assert.equal(await purchases().headroom(pool), 100);
+    assert.deepEqual(await purchases().room(pool), { cap: 100, used: 0 });
     const outcomes = await Promise.all([60, 60].map((tokens) => purchases().allocate(v7(), pool, tokens)));
     assert.deepEqual(outcomes.map((outcome) => outcome.ok).sort(), [false, true]);
-    assert.equal(await purchases().headroom(pool), 40);
+    assert.deepEqual(await purchases().room(pool), { cap: 100, used: 60 });
   });
 
   it('an allocation ends once: posted tokens are spendable, voided ones never were, and a late allocation after a void is refused', async () => {

@@ -45,6 +45,8 @@ export function withApi(bench: Bench, settings: { client?: () => Client; env?: N
         orgsOf: () => Promise.resolve([]),
       },
       ledger: createPurchaseLedger(bench.pool()),
+      // Who exists is the accounts' to say, which are left out here like the proof of identity.
+      quota: { ownerExists: () => Promise.resolve(true) },
       purchases: createPurchaseReader(bench.pool()),
       engine: createPurchaseEngine({ client, taskQueue: bench.taskQueue, ...(deadlineMs && { deadlineMs }) }),
       paymentMethods: simulatedMethods,
