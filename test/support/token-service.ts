@@ -32,7 +32,7 @@ export interface TokenServiceRig {
   /** HTTP calls that the openai stub got for this consumption */
   callsOf(consumptionId: string): Promise<number>;
   /** Like SIGTERM; `graceMs` is what requests in flight get before they are cut off */
-  stop(graceMs?: number, options?: { stubs: boolean }): Promise<void>;
+  stop(graceMs?: number): Promise<void>;
 }
 
 export interface ConsumeAnswer {
@@ -111,7 +111,6 @@ export async function startTokenServiceRig(options: RigOptions): Promise<TokenSe
     readiness: {},
   });
   const url = `http://127.0.0.1:${server.port}`;
-  let stopped = false;
   return {
     url,
     stubUrl: stubUrls.openai,
@@ -135,15 +134,12 @@ export async function startTokenServiceRig(options: RigOptions): Promise<TokenSe
       const response = await fetch(`${stubUrls.openai}/control?consumptionId=${consumptionId}`);
       return ((await response.json()) as { consumption: { attempts: number } }).consumption.attempts;
     },
-    async stop(graceMs = 1_000, what = { stubs: true }) {
-      if (!stopped) {
-        stopped = true;
-        await server.close(graceMs);
-        await worker?.stop();
-        await providers.close();
-        await temporal.close();
-      }
-      if (what.stubs) await stubs?.close(0);
+    async stop(graceMs = 1_000) {
+      await server.close(graceMs);
+      await worker?.stop();
+      await providers.close();
+      await temporal.close();
+      await stubs?.close(0);
     },
   };
 }
