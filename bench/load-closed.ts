@@ -28,7 +28,7 @@ function run(job: LoadJob): void {
     ...(body !== undefined && { body }),
   }));
   const share = Math.min(requests.length, REQUESTS_PER_CONNECTION);
-  const finish = (error: unknown, { errors }: { errors: number }) => {
+  const finish = (error: Error | null, { errors }: { errors: number }) => {
     if (error) throw error;
     summary.unanswered = errors;
     process.send?.(summary.result((last - began) / 1_000), () => process.exit());

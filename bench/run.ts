@@ -11,6 +11,7 @@ interface Options {
   minutes: number;
   quick: boolean;
   save: boolean;
+  profile?: string;
 }
 
 const FULL = { rounds: 3, seconds: 10, warmUpSeconds: 3, people: 100, prefilled: 1_000_000 };
@@ -26,6 +27,7 @@ const program = new Command('npm run bench --')
   .option('--seconds <s>', `of each run in a round (${FULL.seconds})`, positive)
   .option('--minutes <m>', 'of the soak', positive, 10)
   .option('--quick', 'one short round of few cells, without other gateways: shows that all works, measures nothing', false)
+  .option('--profile <folder>', "write CPU profiles of the system's own process there (with the time before and between the runs)")
   .option('--no-save', 'leave bench/results.* as they are (so does --quick)')
   .addHelpText(
     'after',
@@ -44,7 +46,7 @@ async function run(chosen: string[], options: Options): Promise<void> {
   const { faults } = await runBench({
     scenarios: wanted,
     effort: { rounds: options.rounds ?? base.rounds, seconds: options.seconds ?? base.seconds, warmUpSeconds: base.warmUpSeconds },
-    extent: { quick: options.quick, people: base.people, prefilled: base.prefilled },
+    extent: { quick: options.quick, people: base.people, prefilled: base.prefilled, profileFolder: options.profile ?? null },
     folder: options.quick || !options.save ? null : path.join(projectRoot, 'bench'),
     say: (line) => void process.stdout.write(`${line}\n`),
   });

@@ -33,6 +33,8 @@ export interface Extent {
   people: number;
   /** Consumptions in the ledger that is not empty */
   prefilled: number;
+  /** Where CPU profiles of the systems' own processes go when they end; null: none are made */
+  profileFolder: string | null;
 }
 
 type Kind = 'plain' | 'full' | 'limited';
@@ -140,7 +142,9 @@ export class Stage {
   private async startScene(kind: Kind): Promise<Scene> {
     const stubs = await this.stubs();
     this.say(`Starting the ${kind} system`);
-    const target = await startEmbedded(stubs, DIFFERENCES[kind]);
+    const { profileFolder } = this.extent;
+    const profiled = profileFolder === null ? {} : { NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${path.resolve(profileFolder)}` };
+    const target = await startEmbedded(stubs, { ...DIFFERENCES[kind], ...profiled });
     this.closings.push(() => target.stop());
     const database = createPool(target.postgresUrl, 2);
     this.closings.push(() => database.end());
