@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import type { ConsumptionLedger } from '../../activities/consumption-ports.js';
 import type { UsageSink } from '../../activities/ports.js';
 import { createPool, type Database } from '../../adapters/postgres/pool.js';
+import { newBuyer, patience } from '../support/buyers.js';
 import { layCable, type Cable } from '../support/cable.js';
-import { buy, poolRow, userPool } from '../support/consumptions.js';
 import { eventually } from '../support/eventually.js';
 import { connectionLost, faulty, type Faults } from '../support/faulty.js';
 import { withDatabase } from '../support/postgres.js';
@@ -35,18 +35,7 @@ describe('consumption while the ledger or the usage store is down', function () 
   });
   afterEach(() => assertSound(database().pool));
 
-  async function buyer(tokens = 1_000) {
-    const pool = userPool();
-    await buy(database().pool, pool, tokens);
-    const { ownerId: userId } = pool;
-    return {
-      userId,
-      order: (over: object = {}) => ({ userId, provider: 'openai', tokens: 10, ...over }),
-      balance: () => poolRow(database().pool, pool),
-      rows: () => rowsOf(database().pool, userId),
-    };
-  }
-  const heldBy = async (userId: string) => (await rowsOf(database().pool, userId)).filter((row) => row.state === 'HELD').length;
+  const buyer = () => newBuyer(database().pool);
   const timed = async <T>(answer: Promise<T>) => {
     const from = performance.now();
     return { answer: await answer, ms: performance.now() - from };
@@ -185,7 +174,7 @@ describe('consumption while the ledger or the usage store is down', function () 
 
   describe('when only the usage store is down', () => {
     it('answers as ever, and each event arrives once when it is back', async () => {
-      const { order, userId } = await buyer();
+      const { order, events } = await buyer();
       usage.publish = connectionLost;
       const { answer, ms } = await timed(Promise.all(Array.from({ length: 5 }, () => rig.consume(order()))));
       assert.deepEqual(new Set(answer.map(({ status }) => status)), new Set([200]));
@@ -193,12 +182,12 @@ describe('consumption while the ledger or the usage store is down', function () 
       // The first time it is back, its answer is lost.
       let tries = 0;
       usage.publish = (real, events) => (++tries <= 2 ? real(events).then(connectionLost) : real(events));
-      await eventually('all are there', async () => (await eventsOf(database().pool, userId)) === 5);
+      await eventually('all are there', async () => (await events()) === 5);
     });
 
     for (const how of ['rejects', 'does not answer'] as const) {
       it(`${how}: refusals are answered all the same, and recorded when it is back`, async () => {
-        const { order, userId } = await buyer();
+        const { order, rows, events } = await buyer();
         let giveUp = (_reason: Error): void => undefined;
         const silence = new Promise<never>((_, reject) => (giveUp = reject));
         usage.publish = how === 'rejects' ? connectionLost : () => silence;
@@ -207,8 +196,8 @@ describe('consumption while the ledger or the usage store is down', function () 
         assert.ok(ms < 2_000, `${ms} ms`);
         delete usage.publish;
         giveUp(new Error('Query read timeout'));
-        await eventually('all are recorded', async () => (await rowsOf(database().pool, userId)).length === 5);
-        assert.equal(await eventsOf(database().pool, userId), 5);
+        await eventually('all are recorded', async () => (await rows()).length === 5);
+        assert.equal(await events(), 5);
       });
     }
   });
@@ -235,7 +224,7 @@ describe('consumption while the ledger or the usage store is down', function () 
 
     for (const breakIt of ['cut', 'hang', 'loseAnswers'] as const) {
       it(`${breakIt}: 503 in time for whoever comes, and nothing is left behind`, async () => {
-        const { order, userId } = await buyer();
+        const { order, held } = await buyer();
         await service.consume(order());
         cable[breakIt]();
         const { answer, ms } = await timed(
@@ -246,13 +235,13 @@ describe('consumption while the ledger or the usage store is down', function () 
         assert.ok(ms < GATEWAY_PATIENCE_MS, `${ms} ms`);
         const retried = await service.consume(order(), { 'idempotency-key': 'k' });
         assert.equal(retried.status, 200, JSON.stringify(retried.body));
-        await eventually('nothing is held', async () => (await heldBy(userId)) === 0);
+        await eventually('nothing is held', async () => (await held()) === 0);
       });
 
       it(`${breakIt} in mid-call: the answer comes when the line is back, of one call`, async () => {
-        const { order, userId, balance } = await buyer();
+        const { order, held, balance } = await buyer();
         const answer = service.consume(order({ prompt: '[stub:slow=400]' }));
-        await eventually('it is held', async () => (await heldBy(userId)) === 1);
+        await eventually('it is held', async () => (await held()) === 1);
         cable[breakIt]();
         await eventually('it was called', async () => (await callsInFlight(service)) === 0);
         // Long enough for every connection to be given up at least once.
@@ -267,24 +256,7 @@ describe('consumption while the ledger or the usage store is down', function () 
   });
 });
 
-function patience(ms: number): () => boolean {
-  const end = Date.now() + ms;
-  return () => Date.now() > end;
-}
-
 async function callsInFlight({ stubUrl }: TokenServiceRig): Promise<number> {
   const { calls } = (await (await fetch(`${stubUrl}/control`)).json()) as { calls: { inFlight: number } };
   return calls.inFlight;
-}
-
-async function rowsOf(db: Database, userId: string): Promise<{ id: string; state: string; charged: number }[]> {
-  return (
-    await db.query<{ id: string; state: string; charged: number }>('SELECT id, state, charged FROM consumptions WHERE user_id = $1', [
-      userId,
-    ])
-  ).rows;
-}
-
-async function eventsOf(db: Database, userId: string): Promise<number> {
-  return (await db.query('SELECT 1 FROM usage_events WHERE user_id = $1', [userId])).rowCount ?? 0;
 }
