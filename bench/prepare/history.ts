@@ -40,15 +40,15 @@ const STATEMENTS = [
   `INSERT INTO consumptions (id, workflow_id, user_id, provider, tokens, state, held_purchased, window_no, charged, attempts, answer, bucket,
                              payload_hash, keyed, correlation_id, created_at, decided_at)
    SELECT id, '${PREFILL}', user_id, 'openai', 1, 'SETTLED', 1, 0, 1, 1, '${ANSWER}', '{"capacity": 1000, "used": 1, "remaining": 999}',
-          '', false, id::text, at, at FROM past ORDER BY id`,
+          '', false, id::text, at, at FROM past ORDER BY past.id`,
   `INSERT INTO pools (owner_kind, owner_id, provider, purchased_total, consumed_total, reset_at)
    SELECT 'user', user_id, 'openai', count(*), count(*), now() + interval '1 day' FROM past GROUP BY user_id`,
   `INSERT INTO ledger_entries (ref_id, kind, owner_kind, owner_id, provider, purchased_tokens, recorded_at)
    SELECT uuidv7(), 'purchase', 'user', user_id, 'openai', count(*), min(at) FROM past GROUP BY user_id`,
   `INSERT INTO ledger_entries (ref_id, kind, owner_kind, owner_id, provider, purchased_tokens, recorded_at)
-   SELECT id, kind, 'user', user_id, 'openai', 1, at FROM past CROSS JOIN (VALUES ('hold'), ('settle')) AS k(kind) ORDER BY id`,
+   SELECT past.id, kind, 'user', user_id, 'openai', 1, at FROM past CROSS JOIN (VALUES ('hold'), ('settle')) AS k(kind) ORDER BY past.id`,
   `INSERT INTO usage_events (id, provider, occurred_at, user_id, tokens, allowed, request_id, tag)
-   SELECT id, 'openai', at, user_id, 1, true, id::text, '${PREFILL}' FROM past ORDER BY id`,
+   SELECT id, 'openai', at, user_id, 1, true, id::text, '${PREFILL}' FROM past ORDER BY past.id`,
 ];
 
 const ROLLUPS = `
