@@ -7,7 +7,8 @@ import { metrics } from '../../telemetry/metrics.js';
 import { callerOf, requireMember, requireSelf, type Caller, type Memberships } from '../http/caller.js';
 import { sendProblem } from '../http/problem.js';
 import type { PoolSnapshot, QuotaStore } from './ports.js';
-import type { Consume, Consumed } from './consume.js';
+import type { Consume } from './consume.js';
+import type { Consumed } from './consumed.js';
 
 export interface ConsumeRouteDeps {
   consume: Consume;
