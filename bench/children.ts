@@ -2,6 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 
 const READY_TIMEOUT_MS = 180_000;
 const STOP_TIMEOUT_MS = 60_000;
+const LAST_LINES = 15;
 const KEEP_CHARACTERS = 8_000;
 
 export interface ChildOptions {
@@ -44,7 +45,9 @@ export async function startChild(options: ChildOptions): Promise<Child> {
       continue;
     }
     await ended(child);
-    throw new Error(`${options.name}: ${failure ?? 'not ready in time'}\n${text}`);
+    throw new Error(
+      `${failure ?? 'it was not ready in time'}; its last words: ${text.trimEnd().split('\n').slice(-LAST_LINES).join('\n')}`,
+    );
   }
   return { name: options.name, pid: child.pid ?? 0, printed: () => text, stop: () => ended(child) };
 }

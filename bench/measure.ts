@@ -45,7 +45,7 @@ export type Say = (line: string) => void;
 /** Rounds of A B C, A B C …: what the machine does besides meets all of them alike. */
 export async function measureInTurns(cell: Cell, effort: Effort, say: Say): Promise<Map<string, Run[]>> {
   const runs = new Map<string, Run[]>(cell.variants.map((variant) => [variant.name, []]));
-  for (const variant of cell.variants) await measure(cell, variant, effort.warmUpSeconds);
+  if (effort.warmUpSeconds > 0) for (const variant of cell.variants) await measure(cell, variant, effort.warmUpSeconds);
   for (let round = 1; round <= effort.rounds; round++) {
     for (const variant of cell.variants) {
       const run = await measure(cell, variant, effort.seconds);

@@ -23,12 +23,20 @@ export async function startLiteLlm(providerUrl: string, say: (line: string) => v
     name: 'litellm',
     command: path.join(folder, 'venv/bin/litellm'),
     args: ['--config', config, '--host', '127.0.0.1', '--port', String(port), '--num_workers', String(WORKERS), '--telemetry', 'False'],
-    environment: { ...cleanEnvironment(), LITELLM_LOG: 'ERROR', LITELLM_LOCAL_MODEL_COST_MAP: 'True' },
+    environment: { ...cleanEnvironment(), ...SETTINGS },
     cwd: folder,
     ready: answering(`${url}/health/liveliness`),
   });
   return { ...child, url };
 }
+
+const SETTINGS = {
+  LITELLM_LOG: 'ERROR',
+  // Its price list is the one in the package, not one from the network.
+  LITELLM_LOCAL_MODEL_COST_MAP: 'True',
+  // Without a key that callers must have, it would refuse to start; checking one would only cost it.
+  LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY: 'true',
+};
 
 const CONFIG = (providerUrl: string) => `model_list:
   - model_name: gpt-4o-mini
