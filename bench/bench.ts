@@ -1,3 +1,4 @@
+import { judged } from './goals.js';
 import type { Effort, Say } from './measure.js';
 import { save, table, type Measured } from './report.js';
 import type { Scenario } from './scenarios/scenario.js';
@@ -24,7 +25,7 @@ export async function runBench({ scenarios, effort, extent, folder, say }: Bench
   try {
     for (const scenario of scenarios) await scenario.run(stage);
     const faults = await stage.account();
-    say(`\n${table(stage.measured)}`);
+    say(`\n${table(stage.measured)}\n\n${judged(stage.measured)}`);
     if (folder !== null && faults.length === 0) save(folder, stage.measured);
     return { measured: stage.measured, faults };
   } finally {
