@@ -20,6 +20,7 @@ const NAMES: Record<string, string> = {
   textbook: 'a workflow per request',
   portkey: 'Portkey, no accounting',
   litellm: 'LiteLLM, no accounting',
+  'litellm per core': 'LiteLLM, a worker per core',
 };
 const WIDTH = 760;
 const LEFT = 210;

@@ -7,10 +7,12 @@ import type { Beside } from '../stage.js';
 import { installed } from './install.js';
 
 const VERSION = '1.106.2';
-const WORKERS = Math.min(4, availableParallelism());
 
-/** LiteLLM's proxy with one model, a worker for each core, and neither database nor keys: nothing is accounted for. */
-export async function startLiteLlm(providerUrl: string, say: (line: string) => void): Promise<Beside> {
+/** Its own default, and what its documentation advises for production */
+export const LITELLM_WORKERS = { litellm: 1, 'litellm per core': availableParallelism() };
+
+/** LiteLLM's proxy with one model, and neither database nor keys: nothing is accounted for. */
+export async function startLiteLlm(providerUrl: string, workers: number, say: (line: string) => void): Promise<Beside> {
   const folder = await installed(`litellm-${VERSION}`, say, async (_folder, run) => {
     await run('python3', ['-m', 'venv', 'venv']);
     await run('venv/bin/pip', ['install', '--quiet', '--disable-pip-version-check', `litellm[proxy]==${VERSION}`]);
@@ -22,7 +24,7 @@ export async function startLiteLlm(providerUrl: string, say: (line: string) => v
   const child = await startChild({
     name: 'litellm',
     command: path.join(folder, 'venv/bin/litellm'),
-    args: ['--config', config, '--host', '127.0.0.1', '--port', String(port), '--num_workers', String(WORKERS), '--telemetry', 'False'],
+    args: ['--config', config, '--host', '127.0.0.1', '--port', String(port), '--num_workers', String(workers), '--telemetry', 'False'],
     environment: { ...cleanEnvironment(), ...SETTINGS },
     cwd: folder,
     ready: answering(`${url}/health/liveliness`),

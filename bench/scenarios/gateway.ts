@@ -1,4 +1,4 @@
-import { startLiteLlm } from '../rivals/litellm.js';
+import { LITELLM_WORKERS, startLiteLlm } from '../rivals/litellm.js';
 import { startPortkey } from '../rivals/portkey.js';
 import type { Variant } from '../measure.js';
 import type { Stage } from '../stage.js';
@@ -23,7 +23,13 @@ export const gateway: Scenario = {
     }
     const provider = await providerTakes(stage, 0);
     for (const concurrency of [50, 200]) {
-      const variants = [through, await portkey(stage), await litellm(stage), await stub(stage)];
+      const variants = [
+        through,
+        await portkey(stage),
+        await litellm(stage, 'litellm'),
+        await litellm(stage, 'litellm per core'),
+        await stub(stage),
+      ];
       await stage.measure({ scenario: 'gateway', provider, concurrency, variants });
     }
   },
@@ -37,8 +43,8 @@ async function portkey(stage: Stage): Promise<Variant | null> {
   return { name: 'portkey', job: { url: server.url, requests: [request] }, processes: [server] };
 }
 
-async function litellm(stage: Stage): Promise<Variant | null> {
+async function litellm(stage: Stage, name: keyof typeof LITELLM_WORKERS): Promise<Variant | null> {
   const { openai } = await stage.stubs();
-  const server = await stage.optional('litellm', () => startLiteLlm(`${openai}/v1`, stage.say));
-  return server && { name: 'litellm', job: { url: server.url, requests: [chat()] }, processes: [server] };
+  const server = await stage.optional(name, () => startLiteLlm(`${openai}/v1`, LITELLM_WORKERS[name], stage.say));
+  return server && { name, job: { url: server.url, requests: [chat()] }, processes: [server] };
 }
