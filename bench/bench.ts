@@ -15,7 +15,7 @@ export interface BenchOptions {
 
 export interface BenchOutcome {
   measured: readonly Measured[];
-  /** What is wrong in the books; nothing when all is well */
+  /** What went wrong, in running a scenario or in the books; nothing when all is well */
   faults: readonly string[];
 }
 
@@ -23,8 +23,16 @@ export interface BenchOutcome {
 export async function runBench({ scenarios, effort, extent, folder, say }: BenchOptions): Promise<BenchOutcome> {
   const stage = new Stage(effort, extent, say);
   try {
-    for (const scenario of scenarios) await scenario.run(stage);
-    const faults = await stage.account();
+    const faults: string[] = [];
+    for (const scenario of scenarios) {
+      try {
+        await scenario.run(stage);
+      } catch (error) {
+        faults.push(`${scenario.name} could not be run: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+        say(faults.at(-1) ?? '');
+      }
+    }
+    faults.push(...(await stage.account()));
     say(`\n${table(stage.measured)}\n\n${judged(stage.measured)}`);
     if (folder !== null && faults.length === 0) save(folder, stage.measured);
     return { measured: stage.measured, faults };

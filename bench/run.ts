@@ -50,7 +50,7 @@ async function run(chosen: string[], options: Options): Promise<void> {
     folder: options.quick || !options.save ? null : path.join(projectRoot, 'bench'),
     say: (line) => void process.stdout.write(`${line}\n`),
   });
-  for (const fault of faults) process.stderr.write(`The books do not balance: ${fault}\n`);
+  for (const fault of faults) process.stderr.write(`FAULT: ${fault}\n`);
   if (faults.length > 0) process.exitCode = 1;
 }
 

@@ -15,6 +15,7 @@ export const PREFILL_HOURS = 48;
  */
 export async function prefill(database: Database, count: number): Promise<void> {
   await inTransaction(database, async (connection) => {
+    await connection.query('SET LOCAL statement_timeout = 0');
     await connection.query(
       `CREATE TEMP TABLE past ON COMMIT DROP AS
        SELECT uuidv7(-(interval '1 hour' * ${PREFILL_HOURS}) * (1 - n::float8 / ${count})) AS id,
@@ -25,7 +26,13 @@ export async function prefill(database: Database, count: number): Promise<void> 
     for (const statement of STATEMENTS) await connection.query(statement);
     await connection.query(ROLLUPS, [GRAINS_SECONDS]);
   });
-  await database.query('VACUUM (ANALYZE) consumptions, ledger_entries, usage_events, usage_rollups');
+  const connection = await database.connect();
+  try {
+    await connection.query('SET statement_timeout = 0');
+    await connection.query('VACUUM (ANALYZE) consumptions, ledger_entries, usage_events, usage_rollups');
+  } finally {
+    connection.release(true);
+  }
 }
 
 const ANSWER = JSON.stringify({
