@@ -37,6 +37,8 @@ export interface Extent {
   profileFolder: string | null;
 }
 
+const PATIENCE_MS = 3_600_000;
+
 type Kind = 'plain' | 'full' | 'limited';
 
 const DIFFERENCES: Record<Kind, Record<string, string | undefined>> = {
@@ -148,7 +150,8 @@ export class Stage {
     const profiled = profileFolder === null ? {} : { NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${path.resolve(profileFolder)}` };
     const target = await startEmbedded(stubs, { ...DIFFERENCES[kind], ...profiled });
     this.closings.push(() => target.stop());
-    const database = createPool(target.postgresUrl, 2);
+    // Not with the product's time limits: to fill a ledger, or to audit a full one, takes longer than any request may.
+    const database = createPool(target.postgresUrl, 2, { statementTimeoutMs: PATIENCE_MS });
     this.closings.push(() => database.end());
     if (kind === 'full' || this.extent.quick) {
       this.say(`Filling its ledger with ${this.extent.prefilled} consumptions`);
