@@ -17,7 +17,8 @@ export class LoadSummary {
     this.refused[status] = (this.refused[status] ?? 0) + 1;
   }
 
-  result(seconds: number): LoadResult {
+  /** @param goodput of a run whose end says nothing of its speed; else all accepted over all its time */
+  result(seconds: number, goodput?: number): LoadResult {
     const accepted = this.accepted.sort((a, b) => a - b);
     const others = this.others.sort((a, b) => a - b);
     return {
@@ -26,7 +27,7 @@ export class LoadSummary {
       withoutRetryAfter: this.withoutRetryAfter,
       unanswered: this.unanswered,
       seconds,
-      opsPerSecond: accepted.length / seconds,
+      opsPerSecond: goodput ?? accepted.length / seconds,
       p50Ms: percentile(accepted, 0.5),
       p99Ms: percentile(accepted, 0.99),
       refusedP99Ms: percentile(others, 0.99),

@@ -31,6 +31,7 @@ export interface LoadResult {
   /** Broken connections and time-outs: nobody knows how those ended */
   unanswered: number;
   seconds: number;
+  /** Open loop: of the answers that came while requests were sent, without the first fifth of that time */
   opsPerSecond: number;
   /** Of the 2xx. Open loop: from the intended time of sending */
   p50Ms: number;
