@@ -147,8 +147,8 @@ export class Stage {
     const stubs = await this.stubs();
     this.say(`Starting the ${kind} system`);
     const { profileFolder } = this.extent;
-    const profiled = profileFolder === null ? {} : { NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${path.resolve(profileFolder)}` };
-    const target = await startEmbedded(stubs, { ...DIFFERENCES[kind], ...profiled });
+    const flags = profileFolder === null ? [] : ['--cpu-prof', `--cpu-prof-dir=${path.resolve(profileFolder)}`];
+    const target = await startEmbedded(stubs, DIFFERENCES[kind], flags);
     this.closings.push(() => target.stop());
     // Not with the product's time limits: to fill a ledger, or to audit a full one, takes longer than any request may.
     const database = createPool(target.postgresUrl, 2, { statementTimeoutMs: PATIENCE_MS });

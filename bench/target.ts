@@ -1,6 +1,6 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
 import path from 'node:path';
-import { freePort } from '../embedded/ports.js';
 import { distRoot, projectRoot } from '../root.js';
 import { cleanEnvironment, saying, startChild, type Child } from './children.js';
 
@@ -66,7 +66,11 @@ export async function startStubs(): Promise<Stubs> {
 }
 
 /** `leaky start` on free ports and a throw-away data folder, with the provider stubs outside. */
-export async function startEmbedded(stubs: Stubs, settings: Record<string, string | undefined> = {}): Promise<Target> {
+export async function startEmbedded(
+  stubs: Stubs,
+  settings: Record<string, string | undefined> = {},
+  nodeFlags: string[] = [],
+): Promise<Target> {
   const parent = path.join(projectRoot, '.cache');
   mkdirSync(parent, { recursive: true });
   const dataDir = mkdtempSync(path.join(parent, 'bench-'));
@@ -80,7 +84,7 @@ export async function startEmbedded(stubs: Stubs, settings: Record<string, strin
     LEAKY_ADMIN_USERNAME: ADMIN.username,
     LEAKY_ADMIN_PASSWORD: ADMIN.password,
   };
-  const leaky = await startLeaky('leaky', ['start'], { ...environment, ...own }, /is ready/).catch((error: unknown) => {
+  const leaky = await startLeaky('leaky', ['start'], { ...environment, ...own }, /is ready/, nodeFlags).catch((error: unknown) => {
     rmSync(dataDir, { recursive: true, force: true });
     throw error;
   });
@@ -102,18 +106,39 @@ export async function startEmbedded(stubs: Stubs, settings: Record<string, strin
   };
 }
 
-const startLeaky = (name: string, args: string[], environment: NodeJS.ProcessEnv, ready: RegExp): Promise<Child> =>
+const startLeaky = (
+  name: string,
+  args: string[],
+  environment: NodeJS.ProcessEnv,
+  ready: RegExp,
+  nodeFlags: string[] = [],
+): Promise<Child> =>
   startChild({
     name,
     command: process.execPath,
-    args: [path.join(distRoot, 'leaky.js'), ...args],
+    args: [...nodeFlags, path.join(distRoot, 'leaky.js'), ...args],
     environment,
     cwd: projectRoot,
     ready: saying(ready),
   });
 
+/** Below the range from which the system gives ports to outgoing connections: one of those could take a port before we listen on it. */
+const LOWEST_PORT = 12_000;
+const HIGHEST_PORT = 30_000;
+
 async function portsFor(names: readonly string[]): Promise<Record<string, string>> {
   const found = new Set<number>();
-  while (found.size < names.length) found.add(await freePort());
+  while (found.size < names.length) {
+    const port = LOWEST_PORT + Math.floor(Math.random() * (HIGHEST_PORT - LOWEST_PORT));
+    if (await isFree(port)) found.add(port);
+  }
   return Object.fromEntries([...found].map((port, index) => [`LEAKY_${names[index]}_PORT`, String(port)]));
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once('error', () => resolve(false));
+    server.listen({ host: '127.0.0.1', port, exclusive: true }, () => server.close(() => resolve(true)));
+  });
 }
