@@ -101,7 +101,7 @@ const environmentSchema = z.object({
 
   LEAKY_BATCH_MAX_ITEMS: count(250),
   LEAKY_BATCH_MAX_BYTES: count(1_048_576),
-  LEAKY_BATCH_STARTS_IN_FLIGHT: count(2),
+  LEAKY_BATCH_STARTS_IN_FLIGHT: count(1).describe('More starts at a time make smaller batches, which cost more than they save'),
   LEAKY_CONSUMPTIONS_IN_FLIGHT: count(2_000).describe('Accepted consumptions in progress in one process before 503'),
   LEAKY_PURCHASE_LIMIT_SECONDS: count(600),
   LEAKY_APPROVAL_ABOVE_TOKENS: count(Number.MAX_SAFE_INTEGER).describe('Purchases above this wait for the approve signal'),
