@@ -54,15 +54,17 @@ async function start(config: Config): Promise<void> {
 }
 
 async function runAlone(config: Config, part: Compose): Promise<void> {
-  const [{ createLifecycle, startParts }, { createLogger }] = await Promise.all([
+  const [{ createLifecycle, startParts }, { createLogger }, { watchParent }] = await Promise.all([
     import('./compose/process.js'),
     import('./telemetry/log.js'),
+    import('./embedded/parent.js'),
   ]);
   const log = createLogger(config.logLevel);
   const lifecycle = createLifecycle(
     (line) => log.info(line),
     (error) => log.error({ err: error }, 'stopping in order failed'),
   );
+  if (config.startedByNpm) watchParent(() => lifecycle.stop('npm has ended; stopping', 0));
   await startParts({ config, log, lifecycle, alone: false, parts: [part] });
 }
 
