@@ -43,9 +43,10 @@ export async function findTemporalCli(search: CliSearch): Promise<string> {
   mkdirSync(folder, { recursive: true });
   for (const download of search.downloads ?? DOWNLOADS) {
     search.progress(`Fetching the Temporal CLI: ${download.title} (once)`);
-    const fault = (await download.fetch(folder)) || (await firstFault(cachedPlaces(folder)));
-    if (!fault) return cachedPlaces(folder)[0] as string;
-    tried.push(`${download.title}: ${fault}`);
+    const fault = await download.fetch(folder);
+    const brought = fault ? { fault } : await firstThatRuns(cachedPlaces(folder));
+    if ('place' in brought) return brought.place;
+    tried.push(`${download.title}: ${brought.fault}`);
   }
   throw new StartError(
     `No Temporal CLI. Install it (https://docs.temporal.io/cli) or set TEMPORAL_CLI to its path. Tried:\n${tried.map((line) => `  - ${line}`).join('\n')}`,
@@ -70,8 +71,15 @@ function cachedPlaces(folder: string): string[] {
     .sort((a, b) => statSync(b).ctimeMs - statSync(a).ctimeMs);
 }
 
-async function firstFault(places: readonly string[]): Promise<string> {
-  return places[0] ? check(places[0]) : 'it ended well but left no program';
+/** Any of them, as a broken remnant may look as new as what was just brought; else the fault of the newest. */
+async function firstThatRuns(places: readonly string[]): Promise<{ place: string } | { fault: string }> {
+  const faults: string[] = [];
+  for (const place of places) {
+    const fault = await check(place);
+    if (!fault) return { place };
+    faults.push(fault);
+  }
+  return { fault: faults[0] ?? 'it ended well but left no program' };
 }
 
 /** @returns what is wrong with it; empty when it runs */
