@@ -8,23 +8,28 @@ const outer = ['workers', 'embedded', 'compose', 'leaky.ts'];
 const zones = [
   zone(
     'domain',
-    ['contracts', 'workflows', 'activities', 'adapters', 'api', 'telemetry', 'temporal-config', 'config.ts', ...outer],
+    ['contracts', 'workflows', 'activities', 'adapters', 'api', 'telemetry', 'temporal-config', 'config.ts', 'config', ...outer],
     'domain imports only domain',
   ),
   zone(
     'contracts',
-    ['workflows', 'activities', 'adapters', 'api', 'telemetry', 'temporal-config', 'config.ts', ...outer],
+    ['workflows', 'activities', 'adapters', 'api', 'telemetry', 'temporal-config', 'config.ts', 'config', ...outer],
     'contracts import only domain',
   ),
   zone(
     'workflows',
-    ['adapters', 'api', 'telemetry', 'temporal-config', 'config.ts', ...outer],
+    ['adapters', 'api', 'telemetry', 'temporal-config', 'config.ts', 'config', ...outer],
     'workflows import domain, contracts and types of activities',
   ),
   zone('activities', ['workflows', 'adapters', 'api', 'temporal-config', ...outer], 'activities reach the outside through ports'),
   zone('api', ['workflows', 'adapters', 'temporal-config', ...outer], 'the api reaches the outside through ports'),
   zone('api', ['activities/!(*ports).ts'], 'the api knows of activities only their ports'),
   zone('adapters', ['workflows', ...outer], 'adapters implement ports and know no composition root'),
+  zone(
+    'config',
+    ['domain', 'contracts', 'workflows', 'activities', 'adapters', 'api', 'telemetry', 'temporal-config', 'config.ts', ...outer],
+    'sections are read by config.ts and know nothing else',
+  ),
   zone('telemetry', ['workflows', 'activities', 'adapters', 'api', 'temporal-config', ...outer], 'telemetry is a leaf'),
 ];
 

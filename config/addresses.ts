@@ -1,0 +1,31 @@
+import { z } from 'zod';
+import { port, type Env } from './fields.js';
+
+export const schema = {
+  LEAKY_HOST: z.string().default('127.0.0.1').describe('Address every service listens on'),
+  LEAKY_PUBLIC_URL: z.url().optional().describe('Base URL shown in answers (upgradeUrl); default: the gateway address'),
+  LEAKY_GATEWAY_PORT: port(8080),
+  LEAKY_AUTH_PORT: port(8081),
+  LEAKY_TOKENS_PORT: port(8082),
+  LEAKY_ANALYTICS_PORT: port(8083),
+  LEAKY_STUB_QWEN_PORT: port(8091),
+  LEAKY_STUB_GEMINI_PORT: port(8092),
+  LEAKY_STUB_OPENAI_PORT: port(8093),
+};
+
+export type AddressEnv = Env<typeof schema>;
+
+export const local = (env: AddressEnv, portNumber: number) =>
+  `http://${env.LEAKY_HOST === '0.0.0.0' ? '127.0.0.1' : env.LEAKY_HOST}:${portNumber}`;
+
+export const shape = (env: AddressEnv) => ({
+  host: env.LEAKY_HOST,
+  publicUrl: env.LEAKY_PUBLIC_URL ?? local(env, env.LEAKY_GATEWAY_PORT),
+  ports: {
+    gateway: env.LEAKY_GATEWAY_PORT,
+    auth: env.LEAKY_AUTH_PORT,
+    tokens: env.LEAKY_TOKENS_PORT,
+    analytics: env.LEAKY_ANALYTICS_PORT,
+    stubs: { qwen: env.LEAKY_STUB_QWEN_PORT, gemini: env.LEAKY_STUB_GEMINI_PORT, openai: env.LEAKY_STUB_OPENAI_PORT },
+  },
+});

@@ -1,0 +1,17 @@
+import { count, type Env } from './fields.js';
+
+export const schema = {
+  LEAKY_BATCH_MAX_ITEMS: count(250),
+  LEAKY_BATCH_MAX_BYTES: count(1_048_576),
+  LEAKY_BATCH_STARTS_IN_FLIGHT: count(1).describe('More starts at a time make smaller batches, which cost more than they save'),
+  LEAKY_CONSUMPTIONS_IN_FLIGHT: count(2_000).describe('Accepted consumptions in progress in one process before 503'),
+};
+
+export const shape = (env: Env<typeof schema>) => ({
+  consumption: {
+    batchMaxItems: env.LEAKY_BATCH_MAX_ITEMS,
+    batchMaxBytes: env.LEAKY_BATCH_MAX_BYTES,
+    startsInFlight: env.LEAKY_BATCH_STARTS_IN_FLIGHT,
+    maxInFlight: env.LEAKY_CONSUMPTIONS_IN_FLIGHT,
+  },
+});

@@ -1,0 +1,95 @@
+import { z } from 'zod';
+
+/**
+ * What the sections are made of. A section declares its variables (`schema`) and how the program sees them (`shape`).
+ * Units are in the names; durations are integers in milliseconds unless the name says seconds.
+ */
+export type Env<Schema extends z.ZodRawShape> = z.output<z.ZodObject<Schema>>;
+
+export const port = (fallback: number) => z.coerce.number().int().min(0).max(65_535).default(fallback);
+export const count = (fallback: number, min = 1) => z.coerce.number().int().min(min).default(fallback);
+export const flag = (fallback: boolean) =>
+  z
+    .enum(['true', 'false', '1', '0', 'on', 'off'])
+    .default(fallback ? 'true' : 'false')
+    .transform((value) => value === 'true' || value === '1' || value === 'on');
+
+/** `whole`: the value itself is secret. `password`: a URL that may carry a password. */
+export type Secrecy = 'whole' | 'password';
+
+/** Marks a variable whose value is never shown. Call it last: what follows makes another schema, without the mark. */
+export const secret = <Schema extends z.ZodType>(schema: Schema, secrecy: Secrecy = 'whole'): Schema =>
+  schema.meta({ ...schema.meta(), secret: secrecy });
+
+export const list = (fallback = '') =>
+  z
+    .string()
+    .default(fallback)
+    .transform((text) =>
+      text
+        .split(',')
+        .map((item) => item.trim())
+        .filter(Boolean),
+    );
+
+/** A variable whose text is JSON; its faults are reported with all the others. */
+export const json = <T>(inner: z.ZodType<T>, fallback: T) =>
+  z
+    .string()
+    .default('')
+    .transform((text, context) => {
+      if (text === '') return fallback;
+      let value: unknown;
+      try {
+        value = JSON.parse(text);
+      } catch (error) {
+        context.addIssue({ code: 'custom', message: `not JSON: ${error instanceof Error ? error.message : String(error)}` });
+        return z.NEVER;
+      }
+      const parsed = inner.safeParse(value);
+      if (parsed.success) return parsed.data;
+      for (const { path, message } of parsed.error.issues)
+        context.addIssue({ code: 'custom', message: [path.join('.'), message].join(': ') });
+      return z.NEVER;
+    });
+
+const pem = () =>
+  z
+    .string()
+    .regex(/-----BEGIN [A-Z ]+-----/, 'not PEM text')
+    .optional();
+
+/** TLS towards one kind of server: PEM texts, which `<NAME>_FILE` reads from files. What `node:tls` takes is `tlsOptions`. */
+export function tlsSchema<const Prefix extends string>(prefix: Prefix) {
+  return {
+    [`${prefix}_TLS_CA`]: pem().describe('PEM of the authorities that may have signed the server; unset: those of Node'),
+    [`${prefix}_TLS_CERT`]: pem().describe('PEM of the client certificate'),
+    [`${prefix}_TLS_KEY`]: secret(pem().describe('PEM of the key of the client certificate')),
+    [`${prefix}_TLS_SERVER_NAME`]: z
+      .string()
+      .optional()
+      .describe('Name the certificate of the server must carry; unset: the host of its address'),
+  } as TlsSchema<Prefix>;
+}
+
+type Text = z.ZodOptional<z.ZodString>;
+type TlsSchema<Prefix extends string> = Record<`${Prefix}_TLS_${'CA' | 'CERT' | 'KEY' | 'SERVER_NAME'}`, Text>;
+
+export interface TlsOptions {
+  readonly ca?: string;
+  readonly cert?: string;
+  readonly key?: string;
+  readonly servername?: string;
+}
+
+/** Only what is set: an empty object means TLS with the defaults of Node, if TLS is spoken at all. */
+export function tlsOptions<Prefix extends string>(prefix: Prefix, env: Env<TlsSchema<Prefix>>): TlsOptions {
+  const values = env as Record<string, string | undefined>;
+  const named = { ca: 'CA', cert: 'CERT', key: 'KEY', servername: 'SERVER_NAME' };
+  return Object.fromEntries(
+    Object.entries(named).flatMap(([option, name]) => {
+      const value = values[`${prefix}_TLS_${name}`];
+      return value === undefined ? [] : [[option, value]];
+    }),
+  );
+}

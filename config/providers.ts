@@ -1,0 +1,53 @@
+import { z } from 'zod';
+import { local, type AddressEnv } from './addresses.js';
+import { count, secret, type Env } from './fields.js';
+
+export const schema = {
+  LEAKY_PROVIDER_TIMEOUT_MS: count(5_000),
+  LEAKY_PROVIDER_ATTEMPTS: count(3),
+  LEAKY_PROVIDER_BACKOFF_MS: count(1_000, 0),
+  LEAKY_PROVIDER_BULKHEAD: count(1_000).describe('Calls in flight per provider before 503'),
+  LEAKY_PROVIDER_BREAKER_WINDOW_MS: count(10_000, 1_000).describe('The breaker judges the calls of this window'),
+  LEAKY_PROVIDER_BREAKER_MINIMUM_CALLS: count(20).describe('Fewer calls in the window never open the breaker'),
+  LEAKY_PROVIDER_BREAKER_OPEN_MS: count(30_000).describe('How long the breaker stays open before a trial call'),
+  LEAKY_OPENAI_BASE_URL: z.url().optional(),
+  LEAKY_OPENAI_API_KEY: secret(z.string().default('stub')),
+  LEAKY_OPENAI_MODEL: z.string().default('gpt-4o-mini'),
+  LEAKY_GEMINI_BASE_URL: z.url().optional(),
+  LEAKY_GEMINI_API_KEY: secret(z.string().default('stub')),
+  LEAKY_GEMINI_MODEL: z.string().default('gemini-2.0-flash'),
+  LEAKY_QWEN_BASE_URL: z.url().optional(),
+  LEAKY_QWEN_API_KEY: secret(z.string().default('stub')),
+  LEAKY_QWEN_MODEL: z.string().default('qwen-plus'),
+  LEAKY_STUB_LATENCY_MS: count(0, 0),
+};
+
+export const shape = (env: Env<typeof schema> & AddressEnv) => ({
+  providers: {
+    timeoutMs: env.LEAKY_PROVIDER_TIMEOUT_MS,
+    attempts: env.LEAKY_PROVIDER_ATTEMPTS,
+    backoffMs: env.LEAKY_PROVIDER_BACKOFF_MS,
+    bulkhead: env.LEAKY_PROVIDER_BULKHEAD,
+    breaker: {
+      windowMs: env.LEAKY_PROVIDER_BREAKER_WINDOW_MS,
+      minimumCalls: env.LEAKY_PROVIDER_BREAKER_MINIMUM_CALLS,
+      openMs: env.LEAKY_PROVIDER_BREAKER_OPEN_MS,
+    },
+    openai: {
+      baseUrl: env.LEAKY_OPENAI_BASE_URL ?? local(env, env.LEAKY_STUB_OPENAI_PORT),
+      apiKey: env.LEAKY_OPENAI_API_KEY,
+      model: env.LEAKY_OPENAI_MODEL,
+    },
+    gemini: {
+      baseUrl: env.LEAKY_GEMINI_BASE_URL ?? local(env, env.LEAKY_STUB_GEMINI_PORT),
+      apiKey: env.LEAKY_GEMINI_API_KEY,
+      model: env.LEAKY_GEMINI_MODEL,
+    },
+    qwen: {
+      baseUrl: env.LEAKY_QWEN_BASE_URL ?? local(env, env.LEAKY_STUB_QWEN_PORT),
+      apiKey: env.LEAKY_QWEN_API_KEY,
+      model: env.LEAKY_QWEN_MODEL,
+    },
+  },
+  stubLatencyMs: env.LEAKY_STUB_LATENCY_MS,
+});
