@@ -50,12 +50,20 @@ export interface Providers {
   refusalFor(provider: ProviderName): { retryAfterSeconds: number; detail: string } | null;
 }
 
-/** Where usage events go. Idempotent on the event id. */
+/**
+ * What a store throws for an event that it can never keep, however often it is tried: a value its columns refuse. All other
+ * rejections mean that the store is away.
+ */
+export class UnstorableEvent extends Error {
+  override readonly name = 'UnstorableEvent';
+}
+
+/** Where usage events go. Idempotent on the event id. Stores reject with UnstorableEvent when one of the events is to blame. */
 export interface UsageSink {
   publish(events: readonly UsageEvent[]): Promise<void>;
 }
 
-/** Where purchase events go. Idempotent on the event id. */
+/** Where purchase events go. Idempotent on the event id. Stores reject with UnstorableEvent when the event is to blame. */
 export interface PurchaseEventSink {
   publish(event: PurchaseEvent): Promise<void>;
 }

@@ -1,7 +1,6 @@
 import { createConsumptionActivities } from '../activities/consumption.js';
 import { Settler } from '../activities/settler.js';
 import { createConsumptionLedger } from '../adapters/postgres/ledger.js';
-import { createUsageSink } from '../adapters/postgres/usage-sink.js';
 import { MemoryIntake } from '../api/tokens/intake.js';
 import { TASK_QUEUES } from '../contracts/temporal.js';
 import { createWorker, type RunningWorker } from '../workers/create-worker.js';
@@ -25,7 +24,7 @@ export async function startConsumptionWorker(resources: Resources, intake: Memor
       settler: new Settler(ledger, intake, log),
       providers: resources.providers(),
       intake,
-      usage: createUsageSink(resources.database()),
+      usage: resources.events().usage,
     }),
     shutdownGraceMs: config.shutdownGraceMs,
   });

@@ -6,7 +6,6 @@ import { createConsumptionLedger } from '../adapters/postgres/ledger.js';
 import { createStaleHolds } from '../adapters/postgres/stale-holds.js';
 import { createUsageMaintenance } from '../adapters/postgres/usage-maintenance.js';
 import { createUsageReader } from '../adapters/postgres/usage-reader.js';
-import { createUsageSink } from '../adapters/postgres/usage-sink.js';
 import { createOpenWorkflows } from '../adapters/temporal/open-workflows.js';
 import { longestProviderCallMs } from '../api/tokens/service.js';
 import type { Config } from '../config.js';
@@ -36,7 +35,7 @@ export const composeMaintenanceWorker: Compose = async (resources) => {
         stale: createStaleHolds(database),
         workflows: createOpenWorkflows(client),
         ledger: createConsumptionLedger(database, { enforceQuota: config.flags.quotaEnforcement }),
-        usage: createUsageSink(database),
+        usage: resources.events().usage,
         auditor: createAuditor(database),
         log,
       }),

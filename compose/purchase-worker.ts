@@ -1,7 +1,6 @@
 import { createPurchaseActivities } from '../activities/purchase.js';
 import { createPayments } from '../adapters/payments/index.js';
 import { createPurchaseLedger } from '../adapters/postgres/ledger-purchases.js';
-import { createPurchaseEventSink } from '../adapters/postgres/purchase-events.js';
 import { createSagaStore } from '../adapters/postgres/sagas.js';
 import { TASK_QUEUES } from '../contracts/temporal.js';
 import { createWorker } from '../workers/create-worker.js';
@@ -19,7 +18,7 @@ export const composePurchaseWorker: Compose = async (resources) => {
       payments: createPayments(config, resources.database),
       ledger: createPurchaseLedger(database),
       sagas: createSagaStore(database),
-      events: createPurchaseEventSink(database),
+      events: resources.events().purchases,
       log,
     }),
     shutdownGraceMs: config.shutdownGraceMs,

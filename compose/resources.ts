@@ -10,6 +10,7 @@ import type { KeyRevocations } from '../api/http/key-revocations.js';
 import { ConfigError, type Config } from '../config.js';
 import type { Logger } from '../telemetry/log.js';
 import { installTemporalRuntime } from '../telemetry/temporal-runtime.js';
+import { openEventStores, type EventSinks } from './event-stores.js';
 
 /**
  * What the services of one process share. Each resource is opened when the first service asks for it and closed after the
@@ -21,6 +22,10 @@ export interface Resources {
   database(): Database;
   temporal(): Promise<Temporal>;
   providers(): ReturnType<typeof createProviders>;
+  /** The stores that analytics reads */
+  eventStores(): EventSinks;
+  /** Where activities put their events */
+  events(): EventSinks;
   memberships(): Memberships;
   revocations(): Promise<KeyRevocations>;
   /** Proves callers with the keys of the auth service, over HTTP */
@@ -53,6 +58,7 @@ export function createResources({ config, log, alone }: ResourceOptions): Resour
     closings.push(() => connected.close());
     return connected;
   });
+  const eventStores = once(() => openEventStores({ database }));
   const providers = once(() => {
     const created = createProviders({ config, log });
     closings.push(() => created.close());
@@ -75,6 +81,8 @@ export function createResources({ config, log, alone }: ResourceOptions): Resour
     database,
     temporal,
     providers,
+    eventStores,
+    events: eventStores,
     memberships: once(() => createMemberships(database())),
     revocations,
     authenticator,

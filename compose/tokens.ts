@@ -6,7 +6,6 @@ import { createPurchaseLedger } from '../adapters/postgres/ledger-purchases.js';
 import { createConsumptionLedger } from '../adapters/postgres/ledger.js';
 import { createQuotaStore } from '../adapters/postgres/quota-store.js';
 import { createPurchaseReader } from '../adapters/postgres/sagas.js';
-import { createUsageSink } from '../adapters/postgres/usage-sink.js';
 import { createPurchaseEngine } from '../adapters/temporal/purchases.js';
 import { MemoryIntake } from '../api/tokens/intake.js';
 import { purchaseOperations, purchaseRoutes } from '../api/tokens/purchases.js';
@@ -32,7 +31,7 @@ export const composeTokens: Compose = async (resources) => {
     intake,
     ledger: createConsumptionLedger(database, { enforceQuota: config.flags.quotaEnforcement }),
     providers: resources.providers(),
-    usage: createUsageSink(database),
+    usage: resources.events().usage,
     buckets: createMemoryBucketStore(),
     quota: createQuotaStore(database),
     memberships: resources.memberships(),

@@ -1,6 +1,7 @@
 import type { UsageSink } from '../../activities/ports.js';
 import type { UsageEvent } from '../../contracts/events.js';
 import type { Database } from './pool.js';
+import { storing } from './unstorable.js';
 
 /** Bounds one statement's parameters and the time its row locks are held. */
 const CHUNK = 5_000;
@@ -29,7 +30,7 @@ export function createUsageSink(database: Database): UsageSink {
   return {
     async publish(events) {
       for (let from = 0; from < events.length; from += CHUNK) {
-        await database.query({ name: 'usage-store', text: STORE, values: columns(events.slice(from, from + CHUNK)) });
+        await storing(database.query({ name: 'usage-store', text: STORE, values: columns(events.slice(from, from + CHUNK)) }));
       }
     },
   };
