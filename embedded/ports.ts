@@ -34,6 +34,20 @@ export async function freePort(host = '127.0.0.1'): Promise<number> {
   return port;
 }
 
+/** Below the range from which the system gives ports to outgoing connections: one of those could take a port before we listen on it. */
+const LOWEST_PORT = 12_000;
+const HIGHEST_PORT = 30_000;
+
+/** The first of `count` free ports in a row, for servers that count theirs up from one. */
+export async function freePortBlock(count: number, host = '127.0.0.1'): Promise<number> {
+  for (let tries = 0; tries < 100; tries++) {
+    const first = LOWEST_PORT + Math.floor(Math.random() * (HIGHEST_PORT - LOWEST_PORT - count));
+    const block = Array.from({ length: count }, (_, index) => isFree(host, first + index));
+    if ((await Promise.all(block)).every(Boolean)) return first;
+  }
+  throw new Error(`No ${count} free ports in a row on ${host}`);
+}
+
 const isFree = async (host: string, port: number) => (await probe(host, port)) !== null;
 
 /** Listens for a moment. Null when the port is taken or may not be used; other errors (no such address) are thrown. */

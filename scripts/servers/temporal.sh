@@ -7,10 +7,12 @@
 # Environment: TEMPORAL_POSTGRES_URL (postgres://user:password@host:port of a role that may create databases; unset: a PostgreSQL of
 # its own from node_modules or LEAKY_POSTGRES_BIN), TEMPORAL_DYNAMIC_CONFIG (a file), TEMPORAL_GLOBAL_EXTRA (lines of the section
 # "global", indented by two, for instance "  tls: ..."), TEMPORAL_TLS_CA, TEMPORAL_TLS_CERT, TEMPORAL_TLS_KEY (how to ask whether it is
-# healthy when the frontend speaks TLS), TEMPORAL_SHARDS, TEMPORAL_LOG, LEAKY_SERVER_OWNER
+# healthy when the frontend speaks TLS), TEMPORAL_DATABASE, TEMPORAL_CONNECTIONS (of a service to the database), TEMPORAL_SHARDS,
+# TEMPORAL_LOG, LEAKY_SERVER_OWNER
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 version=1.32.1
+database=${TEMPORAL_DATABASE:-temporal}
 bin=$cache/temporal-$version/bin
 project=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 
@@ -87,7 +89,7 @@ schema() { # schema DIR
   local dir=$1 pair
   [ ! -f "$dir/.schema" ] || return 0
   export SQL_PASSWORD=$sql_password
-  for pair in temporal:temporal temporal_visibility:visibility; do
+  for pair in "$database:temporal" "${database}_visibility:visibility"; do
     set -- "$bin/sql" --plugin postgres12_pgx --ep "$sql_host" -p "$sql_port" -u "$sql_user" --db "${pair%:*}"
     "$@" create && "$@" setup-schema -v 0.0 && "$@" update-schema -s "postgresql/v12/${pair#*:}"
   done >"$dir/schema.log" 2>&1 || { tail -n 20 "$dir/schema.log" >&2; return 1; }
@@ -109,8 +111,8 @@ persistence:
   visibilityStore: visibility
   numHistoryShards: ${TEMPORAL_SHARDS:-4}
   datastores:
-    default: $(store temporal "${TEMPORAL_CONNECTIONS:-20}")
-    visibility: $(store temporal_visibility 5)
+    default: $(store "$database" "${TEMPORAL_CONNECTIONS:-20}")
+    visibility: $(store "${database}_visibility" 5)
 global:
   membership: {maxJoinDuration: 30s, broadcastAddress: "127.0.0.1"}
 ${TEMPORAL_GLOBAL_EXTRA:-}

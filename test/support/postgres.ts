@@ -79,6 +79,10 @@ export function withDatabase(): () => TestDatabase {
   };
 }
 
+/** For what an earlier run may have left on a server that outlives it. */
+export const dropDatabases = (server: string, ...names: string[]): Promise<void> =>
+  administer(server, ...names.map((name) => `DROP DATABASE IF EXISTS ${name} WITH (FORCE)`));
+
 function databaseUrl(server: string, name: string): string {
   const url = new URL(server);
   url.pathname = `/${name}`;
