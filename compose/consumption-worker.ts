@@ -6,6 +6,7 @@ import { TASK_QUEUES } from '../contracts/temporal.js';
 import { createWorker, type RunningWorker } from '../workers/create-worker.js';
 import type { Resources } from './resources.js';
 import { workerPart, type Compose } from './service.js';
+import { workerBase } from './temporal.js';
 
 /**
  * Shares the intake with the token service of its process: there the callers of a batch wait. Without one it only takes over
@@ -13,11 +14,10 @@ import { workerPart, type Compose } from './service.js';
  */
 export async function startConsumptionWorker(resources: Resources, intake: MemoryIntake): Promise<RunningWorker> {
   const { config, log } = resources;
-  const { connection, namespace } = await resources.temporal();
+  const temporal = await resources.temporal();
   const ledger = createConsumptionLedger(resources.database(), { enforceQuota: config.flags.quotaEnforcement });
   const worker = await createWorker({
-    connection,
-    namespace,
+    ...workerBase(temporal, config),
     taskQueue: TASK_QUEUES.consumption,
     activities: createConsumptionActivities({
       ledger,
@@ -26,7 +26,6 @@ export async function startConsumptionWorker(resources: Resources, intake: Memor
       intake,
       usage: resources.events().usage,
     }),
-    shutdownGraceMs: config.shutdownGraceMs,
   });
   await worker.polled();
   return worker;

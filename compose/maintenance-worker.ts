@@ -14,16 +14,16 @@ import { ensureSchedules, type ScheduledWorkflow } from '../temporal-config/sche
 import { registerSearchAttributes } from '../temporal-config/search-attributes.js';
 import { createWorker } from '../workers/create-worker.js';
 import { workerPart, type Compose } from './service.js';
+import { workerBase } from './temporal.js';
 
 /** The worker of the scheduled workflows. It also sees to it that the schedules are there and as configured. */
 export const composeMaintenanceWorker: Compose = async (resources) => {
   const { config, log } = resources;
   const database = resources.database();
-  const { client, connection, namespace } = await resources.temporal();
-  await registerSearchAttributes(connection, namespace);
+  const temporal = await resources.temporal();
+  await registerSearchAttributes(temporal.connection, temporal.namespace);
   const worker = await createWorker({
-    connection,
-    namespace,
+    ...workerBase(temporal, config),
     taskQueue: TASK_QUEUES.maintenance,
     activities: {
       ...createMaintenanceActivities({
@@ -33,16 +33,15 @@ export const composeMaintenanceWorker: Compose = async (resources) => {
       }),
       ...createReconciliationActivities({
         stale: createStaleHolds(database),
-        workflows: createOpenWorkflows(client),
+        workflows: createOpenWorkflows(temporal.client),
         ledger: createConsumptionLedger(database, { enforceQuota: config.flags.quotaEnforcement }),
         usage: resources.events().usage,
         auditor: createAuditor(database),
         log,
       }),
     },
-    shutdownGraceMs: config.shutdownGraceMs,
   });
-  await Promise.all([worker.polled(), ensureSchedules(client, schedules(config))]);
+  await Promise.all([worker.polled(), ensureSchedules(temporal.client, schedules(config))]);
   return workerPart(worker);
 };
 

@@ -5,14 +5,14 @@ import { createSagaStore } from '../adapters/postgres/sagas.js';
 import { TASK_QUEUES } from '../contracts/temporal.js';
 import { createWorker } from '../workers/create-worker.js';
 import { workerPart, type Compose } from './service.js';
+import { workerBase } from './temporal.js';
 
 export const composePurchaseWorker: Compose = async (resources) => {
   const { config, log } = resources;
   const database = resources.database();
-  const { connection, namespace } = await resources.temporal();
+  const temporal = await resources.temporal();
   const worker = await createWorker({
-    connection,
-    namespace,
+    ...workerBase(temporal, config),
     taskQueue: TASK_QUEUES.purchase,
     activities: createPurchaseActivities({
       payments: createPayments(config, resources.database),
@@ -21,7 +21,6 @@ export const composePurchaseWorker: Compose = async (resources) => {
       events: resources.events().purchases,
       log,
     }),
-    shutdownGraceMs: config.shutdownGraceMs,
   });
   await worker.polled();
   return workerPart(worker);

@@ -8,7 +8,9 @@ import { StartError } from '../embedded/start-error.js';
 import { distRoot, projectRoot } from '../root.js';
 import { createLogger } from '../telemetry/log.js';
 import { installTemporalRuntime } from '../telemetry/temporal-runtime.js';
+import { createDataConverter } from '../temporal-config/data-converter.js';
 import { replayHistories, type RecordedHistory } from '../workers/replay.js';
+import { payloadKeys, temporalOptions } from './temporal.js';
 
 export interface ReplayOptions {
   /** Workflow ids, files and folders of JSON; none: the recordings of the tests */
@@ -33,7 +35,9 @@ export async function runReplay(config: Config, { sources, runId, bundle }: Repl
   const recorded = (await Promise.all((sources.length > 0 ? sources : [RECORDINGS]).map((source) => load(config, source, runId)))).flat();
 
   let failed = 0;
-  const replays = replayHistories(bundle ? path.resolve(bundle) : path.join(distRoot, 'workflow-bundle.js'), recorded);
+  const dataConverter = createDataConverter(payloadKeys(config));
+  const code = bundle ? path.resolve(bundle) : path.join(distRoot, 'workflow-bundle.js');
+  const replays = replayHistories(code, recorded, dataConverter);
   for await (const { recording, ok, detail } of replays) {
     const { workflowType, events, decisions } = describeHistory(recording.history);
     const about = `${recording.name}  ${workflowType}, ${events} events`;
@@ -78,10 +82,10 @@ function historyIn(file: string): History {
   }
 }
 
-async function fetchHistory({ temporal }: Config, workflowId: string, runId: string | undefined): Promise<History> {
-  const address = temporal.address || `127.0.0.1:${temporal.embeddedPort}`;
-  const { namespace } = temporal;
-  const { client, close } = await connectTemporal({ address, namespace, patienceMs: PATIENCE_MS }).catch((error: unknown) => {
+async function fetchHistory(config: Config, workflowId: string, runId: string | undefined): Promise<History> {
+  const { temporal } = config;
+  const { address, namespace, ...options } = temporalOptions(config, temporal.address || `127.0.0.1:${temporal.embeddedPort}`);
+  const { client, close } = await connectTemporal({ address, namespace, ...options, patienceMs: PATIENCE_MS }).catch((error: unknown) => {
     const remedy = temporal.address ? 'See LEAKY_TEMPORAL_ADDRESS.' : 'Run npm start, set LEAKY_TEMPORAL_ADDRESS, or name a file.';
     throw new StartError(`${error instanceof Error ? error.message : String(error)}. ${remedy}`, { cause: error });
   });

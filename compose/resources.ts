@@ -11,6 +11,7 @@ import { ConfigError, type Config } from '../config.js';
 import type { Logger } from '../telemetry/log.js';
 import { installTemporalRuntime } from '../telemetry/temporal-runtime.js';
 import { openEventStores, type EventSinks } from './event-stores.js';
+import { temporalOptions } from './temporal.js';
 
 /**
  * What the services of one process share. Each resource is opened when the first service asks for it and closed after the
@@ -51,10 +52,9 @@ export function createResources({ config, log, alone }: ResourceOptions): Resour
     return pool;
   });
   const temporal = once(async () => {
-    if (!config.temporal.address) throw new ConfigError('LEAKY_TEMPORAL_ADDRESS: required here (host:port of the Temporal server)');
+    const options = temporalOptions(config);
     installTemporalRuntime(log);
-    const { address, namespace } = config.temporal;
-    const connected = await connectTemporal({ address, namespace, patienceMs: TEMPORAL_PATIENCE_MS });
+    const connected = await connectTemporal({ ...options, patienceMs: TEMPORAL_PATIENCE_MS });
     closings.push(() => connected.close());
     return connected;
   });

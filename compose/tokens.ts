@@ -1,5 +1,3 @@
-import { readFileSync } from 'node:fs';
-import path from 'node:path';
 import { createMemoryBucketStore } from '../adapters/memory/bucket-store.js';
 import { paymentMethodsOf } from '../adapters/payments/index.js';
 import { createPurchaseLedger } from '../adapters/postgres/ledger-purchases.js';
@@ -10,7 +8,7 @@ import { createPurchaseEngine } from '../adapters/temporal/purchases.js';
 import { MemoryIntake } from '../api/tokens/intake.js';
 import { purchaseOperations, purchaseRoutes } from '../api/tokens/purchases.js';
 import { startTokens } from '../api/tokens/service.js';
-import { projectRoot } from '../root.js';
+import { packageVersion } from './build-id.js';
 import { startConsumptionWorker } from './consumption-worker.js';
 import type { Resources } from './resources.js';
 import { group, serverPart, workerPart, type Compose } from './service.js';
@@ -61,9 +59,4 @@ function purchases(resources: Resources, client: Client) {
     paymentMethods: paymentMethodsOf(resources.config),
     clock: () => new Date(),
   });
-}
-
-function packageVersion(): string {
-  const { version } = JSON.parse(readFileSync(path.join(projectRoot, 'package.json'), 'utf8')) as { version: string };
-  return version;
 }

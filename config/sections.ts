@@ -9,6 +9,7 @@ import * as flags from './flags.js';
 import * as gateway from './gateway.js';
 import * as http from './http.js';
 import * as kafka from './kafka.js';
+import * as payloads from './payloads.js';
 import * as postgres from './postgres.js';
 import * as process from './process.js';
 import * as providers from './providers.js';
@@ -25,6 +26,7 @@ export const environmentSchema = z.object({
   ...telemetry.schema,
   ...postgres.schema,
   ...temporal.schema,
+  ...payloads.schema,
   ...redis.schema,
   ...kafka.schema,
   ...cassandra.schema,
@@ -48,6 +50,7 @@ export const shape = (env: Environment) => ({
   ...telemetry.shape(env),
   ...postgres.shape(env),
   ...temporal.shape(env),
+  ...payloads.shape(env),
   ...redis.shape(env),
   ...kafka.shape(env),
   ...cassandra.shape(env),

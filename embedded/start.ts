@@ -2,7 +2,8 @@ import { connectTemporal } from '../adapters/temporal/connection.js';
 import { migrate } from '../adapters/postgres/migrate.js';
 import { createLifecycle, startParts, type Lifecycle } from '../compose/process.js';
 import type { Compose } from '../compose/service.js';
-import type { Config } from '../config.js';
+import { temporalOptions } from '../compose/temporal.js';
+import { ConfigError, type Config } from '../config.js';
 import type { Logger } from '../telemetry/log.js';
 import { installTemporalRuntime } from '../telemetry/temporal-runtime.js';
 import type { GuardedChild } from './child.js';
@@ -108,10 +109,11 @@ async function preparePostgres(preparation: Preparation, secrets: Secrets): Prom
 /** `cli` is null when the Temporal server is not ours. */
 async function prepareTemporal(preparation: Preparation): Promise<{ address: string; cli: string | null }> {
   const { config, log, progress } = preparation;
-  const { namespace, cli: explicit, searchPath, embeddedPort } = config.temporal;
+  const { namespace, cli: explicit, searchPath, embeddedPort, tls } = config.temporal;
   let { address } = config.temporal;
   let cli: string | null = null;
   if (!address) {
+    if (tls) throw new ConfigError('LEAKY_TEMPORAL_TLS and API keys are for a server of yours: set LEAKY_TEMPORAL_ADDRESS');
     cli = await findTemporalCli({ explicit, searchPath, cacheDir: config.cacheDir, progress });
     const uiPort = config.temporal.embeddedUiPort;
     const child = await startTemporal({ cli, dataDir: config.dataDir, port: embeddedPort, uiPort, namespace });
@@ -119,7 +121,7 @@ async function prepareTemporal(preparation: Preparation): Promise<{ address: str
     address = `127.0.0.1:${embeddedPort}`;
   }
   installTemporalRuntime(log);
-  const temporal = await connectTemporal({ address, namespace, patienceMs: TEMPORAL_PATIENCE_MS });
+  const temporal = await connectTemporal({ ...temporalOptions(config, address), patienceMs: TEMPORAL_PATIENCE_MS });
   await temporal.close();
   return { address, cli };
 }

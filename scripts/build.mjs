@@ -57,14 +57,20 @@ async function transpile(files) {
   return true;
 }
 
+const FAILURE_CONVERTER = 'temporal-config/failure-converter.ts';
+const BUNDLES = { 'workflow-bundle.js': undefined, 'workflow-bundle-sealed.js': FAILURE_CONVERTER.replace(/ts$/, 'js') };
+
 /** One prebuilt bundle serves every worker and the replay tests: workers start seconds sooner than when each bundles for itself. */
-async function bundleWorkflows(entry, name) {
-  const inputs = sources().filter((file) => /^(workflows|contracts|domain|bench\/textbook|test\/replay\/broken)\//.test(file));
+async function bundleWorkflows(entry, name, converter) {
+  const inputs = sources().filter(
+    (file) => /^(workflows|contracts|domain|bench\/textbook|test\/replay\/broken)\//.test(file) || file === FAILURE_CONVERTER,
+  );
   const print = fingerprint(inputs);
   if (isFresh(name, print) && existsSync(path.join(dist, name))) return;
   const { bundleWorkflowCode, DefaultLogger } = await import('@temporalio/worker');
   const { code } = await bundleWorkflowCode({
     workflowsPath: path.join(dist, entry),
+    ...(converter && { failureConverterPath: path.join(dist, converter) }),
     logger: new DefaultLogger('WARN'),
   });
   mkdirSync(path.dirname(path.join(dist, name)), { recursive: true });
@@ -73,12 +79,14 @@ async function bundleWorkflows(entry, name) {
 }
 
 /** Whether dist/ is what the sources say: then there is nothing to do, and nothing but hashing was done to know it. */
-export const isBuilt = () => isFresh('build', fingerprint(sources())) && existsSync(path.join(dist, 'workflow-bundle.js'));
+export const isBuilt = () =>
+  isFresh('build', fingerprint(sources())) && Object.keys(BUNDLES).every((name) => existsSync(path.join(dist, name)));
 
 export async function build() {
   const files = sources();
   const changed = await transpile(files);
-  await bundleWorkflows('workflows/index.js', 'workflow-bundle.js');
+  // Where payloads are encrypted, so are the messages of failures, some of which are made inside the sandbox.
+  for (const [name, converter] of Object.entries(BUNDLES)) await bundleWorkflows('workflows/index.js', name, converter);
   return changed;
 }
 

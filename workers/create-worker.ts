@@ -1,7 +1,7 @@
 import { type NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker';
+import type { DataConverter, WorkerDeploymentVersion } from '@temporalio/common';
 import proto from '@temporalio/proto';
-import path from 'node:path';
-import { distRoot } from '../root.js';
+import { workflowBundle } from '../temporal-config/data-converter.js';
 
 export interface RunningWorker {
   taskQueue: string;
@@ -29,6 +29,9 @@ export interface CreateWorkerOptions {
   namespace: string;
   taskQueue: string;
   activities: object;
+  dataConverter?: DataConverter | undefined;
+  /** Absent: takes any work of its queue. Present: only work of its version, once that is the current one */
+  version?: WorkerDeploymentVersion | undefined;
   shutdownGraceMs: number;
   tuning?: WorkerTuning;
 }
@@ -37,12 +40,14 @@ const POLL_TIMEOUT_MS = 20_000;
 
 /** Starts a worker on one task queue with the bundle that the build made. Runtime logging must be installed before. */
 export async function createWorker(options: CreateWorkerOptions): Promise<RunningWorker> {
-  const { connection, namespace, taskQueue } = options;
+  const { connection, namespace, taskQueue, dataConverter, version } = options;
   const worker = await Worker.create({
     connection,
     namespace,
     taskQueue,
-    workflowBundle: { codePath: path.join(distRoot, 'workflow-bundle.js') },
+    workflowBundle: workflowBundle(dataConverter),
+    ...(dataConverter && { dataConverter }),
+    ...(version && { workerDeploymentOptions: versioned(version) }),
     activities: options.activities,
     shutdownGraceTime: options.shutdownGraceMs,
     shutdownForceTime: options.shutdownGraceMs + 5_000,
@@ -63,6 +68,14 @@ export async function createWorker(options: CreateWorkerOptions): Promise<Runnin
     },
   };
 }
+
+/**
+ * Open workflows move to the version that becomes current. Pinned ones would wait for workers of their own version, and what a
+ * dead process leaves behind, holds above all, must not wait for a build that nobody runs any more. That they can move is what
+ * the replay tests hold.
+ */
+const versioned = (version: WorkerDeploymentVersion) =>
+  ({ version, useWorkerVersioning: true, defaultVersioningBehavior: 'AUTO_UPGRADE' }) as const;
 
 const { TASK_QUEUE_TYPE_WORKFLOW } = proto.temporal.api.enums.v1.TaskQueueType;
 

@@ -1,4 +1,5 @@
 import { DeterminismViolationError } from '@temporalio/workflow';
+import type { DataConverter } from '@temporalio/common';
 import { Worker } from '@temporalio/worker';
 import type { History } from '../adapters/temporal/history-json.js';
 import { inPlainWords } from './replay-words.js';
@@ -22,8 +23,13 @@ export interface Verdict {
 /**
  * Runs today's workflow code against recorded histories, one after the other: no server, no activity, no side effect.
  * @param codePath the bundle of the workflows, as the build makes it
+ * @param dataConverter to read histories whose payloads are encrypted
  */
-export async function* replayHistories(codePath: string, recorded: Iterable<RecordedHistory>): AsyncGenerator<Verdict> {
+export async function* replayHistories(
+  codePath: string,
+  recorded: Iterable<RecordedHistory>,
+  dataConverter?: DataConverter,
+): AsyncGenerator<Verdict> {
   const fed: RecordedHistory[] = [];
   const feed = function* () {
     for (const recording of recorded) {
@@ -31,7 +37,8 @@ export async function* replayHistories(codePath: string, recorded: Iterable<Reco
       yield recording;
     }
   };
-  for await (const { error } of Worker.runReplayHistories({ workflowBundle: { codePath } }, feed())) {
+  const options = { workflowBundle: { codePath }, ...(dataConverter && { dataConverter }) };
+  for await (const { error } of Worker.runReplayHistories(options, feed())) {
     const recording = fed.shift();
     if (recording) yield { recording, ...judge(error) };
   }

@@ -1,5 +1,6 @@
 import { Client } from '@temporalio/client';
-import { NativeConnection } from '@temporalio/worker';
+import type { DataConverter } from '@temporalio/common';
+import { NativeConnection, type NativeConnectionOptions, type TLSConfig } from '@temporalio/worker';
 import { retry, handleAll, ConstantBackoff, timeout, TimeoutStrategy, wrap } from 'cockatiel';
 
 export interface Temporal {
@@ -9,6 +10,8 @@ export interface Temporal {
   /** host:port it is connected to */
   address: string;
   namespace: string;
+  /** For the workers: what they write must be readable for the client, and the other way round */
+  dataConverter: DataConverter | undefined;
   close(): Promise<void>;
 }
 
@@ -16,6 +19,11 @@ export interface TemporalOptions {
   /** host:port */
   address: string;
   namespace: string;
+  /** null or absent: not encrypted. Empty: against the authorities that the SDK brings. PEM texts */
+  tls?: { ca?: string; cert?: string; key?: string; servername?: string } | null;
+  /** Sent as a bearer token with every call */
+  apiKey?: string | undefined;
+  dataConverter?: DataConverter | undefined;
   /** How long the first connection is tried; the SDK itself would give up at the first failure */
   patienceMs: number;
 }
@@ -30,12 +38,25 @@ export async function connectTemporal(options: TemporalOptions, signal?: AbortSi
     retry(handleAll, { maxAttempts: attempts, backoff: new ConstantBackoff(RETRY_EVERY_MS) }),
   );
   const connection = await patience
-    .execute(() => NativeConnection.connect({ address: options.address }), signal)
+    .execute(() => NativeConnection.connect(credentials(options)), signal)
     .catch((error: unknown) => {
       throw new Error(`No Temporal server answers at ${options.address} (${reason(error)})`, { cause: error });
     });
-  const client = new Client({ connection, namespace: options.namespace });
-  return { connection, client, address: options.address, namespace: options.namespace, close: () => connection.close() };
+  const { address, namespace, dataConverter } = options;
+  const client = new Client({ connection, namespace, ...(dataConverter && { dataConverter }) });
+  return { connection, client, address, namespace, dataConverter, close: () => connection.close() };
+}
+
+function credentials({ address, tls, apiKey }: TemporalOptions): NativeConnectionOptions {
+  return { address, ...(apiKey !== undefined && { apiKey }), tls: tls ? tlsConfig(tls) : false };
+}
+
+function tlsConfig({ ca, cert, key, servername }: NonNullable<TemporalOptions['tls']>): TLSConfig {
+  return {
+    ...(ca !== undefined && { serverRootCACertificate: Buffer.from(ca) }),
+    ...(cert !== undefined && key !== undefined && { clientCertPair: { crt: Buffer.from(cert), key: Buffer.from(key) } }),
+    ...(servername !== undefined && { serverNameOverride: servername }),
+  };
 }
 
 const reason = (error: unknown) => (error instanceof Error ? error.message : String(error));
