@@ -31,6 +31,10 @@ export async function run(args: readonly string[]): Promise<void> {
   }
   program.command('migrate').description('bring the database schema up to date and end').action(guarded(migrateOnly));
   program
+    .command('setup')
+    .description('make what Temporal, Kafka and Cassandra need, as far as configured: namespace, topics, keyspace; and end')
+    .action(guarded(setUpOnly));
+  program
     .command('audit')
     .description('check the invariants of the ledger on the configured database; exit code 1 on any breach')
     .option('--grace <seconds>', 'what is younger may still be on its way', '60')
@@ -72,6 +76,20 @@ async function migrateOnly(config: Config): Promise<void> {
   const [{ migrate }, { databaseUrl }] = await Promise.all([import('./adapters/postgres/migrate.js'), import('./compose/resources.js')]);
   const applied = await migrate(databaseUrl(config));
   process.stdout.write(applied.length > 0 ? `Applied: ${applied.join(', ')}\n` : 'The schema is up to date\n');
+}
+
+async function setUpOnly(config: Config): Promise<void> {
+  const [{ setUp }, { createResources }, { createLogger }] = await Promise.all([
+    import('./compose/setup.js'),
+    import('./compose/resources.js'),
+    import('./telemetry/log.js'),
+  ]);
+  const resources = createResources({ config, log: createLogger(config.logLevel), alone: false });
+  try {
+    await setUp(resources, (line) => process.stdout.write(`${line}\n`));
+  } finally {
+    await resources.close();
+  }
 }
 
 async function audit(config: Config, { grace, json }: { grace: string; json: boolean }): Promise<void> {

@@ -1,0 +1,41 @@
+import assert from 'node:assert/strict';
+import { createResources, type Resources } from '../../compose/resources.js';
+import { setUp } from '../../compose/setup.js';
+import { loadConfig } from '../../config.js';
+import { createLogger } from '../../telemetry/log.js';
+import { eventually } from '../support/eventually.js';
+import { startTestTemporalCluster } from '../support/temporal-cluster.js';
+
+describe('leaky setup', function () {
+  this.timeout(180_000);
+  let resources: Resources;
+  before(async () => {
+    const config = loadConfig({
+      LEAKY_TEMPORAL_ADDRESS: await startTestTemporalCluster(),
+      LEAKY_TEMPORAL_NAMESPACE: `setup-${Date.now()}`,
+    });
+    resources = createResources({ config, log: createLogger('silent'), alone: false });
+  });
+  after(() => resources.close());
+
+  const run = async (): Promise<string[]> => {
+    const lines: string[] = [];
+    await setUp(resources, (line) => lines.push(line));
+    return lines;
+  };
+
+  it('makes what is missing, says so, and finds nothing to do the second time', async () => {
+    const [first] = await run();
+    assert.match(first ?? '', /^Temporal: made namespace setup-\d+, search attribute Leaky/);
+    await eventually('the second run finds everything', async () => (await run())[0] === 'Temporal: is set up');
+  });
+
+  it('names the server that it cannot reach', async () => {
+    const config = loadConfig({ LEAKY_TEMPORAL_ADDRESS: '127.0.0.1:1' });
+    const unreachable: Resources = { ...resources, config, temporal: () => Promise.reject(new Error('No Temporal server answers')) };
+    await assert.rejects(
+      setUp(unreachable, () => undefined),
+      /Setting up Temporal failed: No Temporal server answers/,
+    );
+  });
+});
