@@ -1,13 +1,18 @@
 import { z } from 'zod';
-import { flag, secret, tlsOptions, tlsSchema, type Env } from './fields.js';
+import { flag, secret, tlsOptions, tlsSchema, type Env, type TlsOptions } from './fields.js';
 
 export const schema = {
   LEAKY_REDIS_URL: secret(
     z
       .string()
-      .regex(/^rediss?:\/\//, 'redis:// or rediss://')
+      .superRefine((text, context) => {
+        const fault = faultOf(text);
+        if (fault !== null) context.addIssue({ code: 'custom', message: fault });
+      })
       .optional()
-      .describe('redis:// or rediss://; the nodes of a cluster comma-separated. Unset: limits and the key cache live in the process'),
+      .describe(
+        'redis:// or rediss:// (TLS), with user:password@ where needed; more nodes of a cluster follow after commas. Unset: limits and the key cache live in the process',
+      ),
     'password',
   ),
   LEAKY_REDIS_CLUSTER: flag(false).describe('The address names nodes of a Redis Cluster'),
@@ -18,11 +23,54 @@ export const schema = {
   ...tlsSchema('LEAKY_REDIS'),
 };
 
-export const shape = (env: Env<typeof schema>) => ({
-  redis: {
-    url: env.LEAKY_REDIS_URL,
-    cluster: env.LEAKY_REDIS_CLUSTER,
-    outage: env.LEAKY_REDIS_OUTAGE,
-    tls: tlsOptions('LEAKY_REDIS', env),
-  },
-});
+export interface RedisAddress {
+  nodes: { host: string; port: number }[];
+  username?: string;
+  password?: string;
+  db: number;
+  secure: boolean;
+}
+
+const DEFAULT_PORT = 6379;
+
+/** The first item is a URL; those after it may be `host:port` alone and share its scheme and credentials. */
+function parse(text: string): RedisAddress {
+  const [first = '', ...others] = text.split(',').map((item) => item.trim());
+  const scheme = first.slice(0, first.indexOf('://') + 3);
+  const url = new URL(first);
+  const node = ({ hostname, port }: URL) => ({ host: hostname.replace(/^\[|\]$/g, ''), port: Number(port || DEFAULT_PORT) });
+  return {
+    nodes: [url, ...others.map((item) => new URL(item.includes('://') ? item : scheme + item))].map(node),
+    ...(url.username && { username: decodeURIComponent(url.username) }),
+    ...(url.password && { password: decodeURIComponent(url.password) }),
+    db: Number(url.pathname.slice(1) || 0),
+    secure: url.protocol === 'rediss:',
+  };
+}
+
+/** Says what is wrong without repeating the text: it may hold a password. */
+function faultOf(text: string): string | null {
+  if (!/^rediss?:\/\//.test(text)) return 'must begin with redis:// or rediss://';
+  try {
+    const { nodes, db } = parse(text);
+    if (nodes.some(({ host }) => host === '')) return 'an item has no host';
+    return Number.isInteger(db) && db >= 0 ? null : 'what follows the last slash must be the number of a database';
+  } catch {
+    return 'not a URL, or one with host:port items after it, separated by commas';
+  }
+}
+
+export const shape = (env: Env<typeof schema>) => {
+  const address = env.LEAKY_REDIS_URL === undefined ? null : parse(env.LEAKY_REDIS_URL);
+  const tls: TlsOptions | null = address?.secure ? tlsOptions('LEAKY_REDIS', env) : null;
+  return {
+    redis: {
+      /** null: there is no Redis, and what it would hold lives in the process */
+      address,
+      cluster: env.LEAKY_REDIS_CLUSTER,
+      outage: env.LEAKY_REDIS_OUTAGE,
+      /** null: plain text */
+      tls,
+    },
+  };
+};

@@ -51,8 +51,16 @@ export function leaked(rule: BucketRule, state: BucketState, now: number): Bucke
 /** Pours `amount` tokens in when they fit, else changes nothing but the passage of time. */
 export function pour(rule: BucketRule, before: BucketState, amount: number, now: number): BucketDecision {
   const state = leaked(rule, before, now);
-  if (state.level + amount <= rule.capacity) return decision(rule, { level: state.level + amount, at: state.at }, true, 0);
-  return decision(rule, state, false, amount > rule.capacity ? null : waitFor(rule, state, amount, now));
+  const allowed = state.level + amount <= rule.capacity;
+  return decisionOn(rule, allowed ? { level: state.level + amount, at: state.at } : state, allowed, amount, now);
+}
+
+/** What to tell of `amount` that was poured in (allowed) or refused at `now`, which left the bucket in `state`. */
+export function decisionOn(rule: BucketRule, state: BucketState, allowed: boolean, amount: number, now: number): BucketDecision {
+  const used = Math.ceil(state.level);
+  const remaining = Math.max(0, rule.capacity - used);
+  const waitSeconds = allowed ? 0 : amount > rule.capacity ? null : waitFor(rule, state, amount, now);
+  return { allowed, capacity: rule.capacity, used, remaining, waitSeconds, state };
 }
 
 /** Takes back what `pour` admitted, for work that was refused afterwards. */
@@ -64,9 +72,4 @@ export function unpour(rule: BucketRule, before: BucketState, amount: number, no
 function waitFor(rule: BucketRule, state: BucketState, amount: number, now: number): number {
   if (rule.strategy === 'FIXED_WINDOW') return Math.max(1, Math.ceil((state.at + rule.windowMs - now) / 1000));
   return Math.max(1, Math.ceil((state.level + amount - rule.capacity) / rule.leakPerSecond));
-}
-
-function decision(rule: BucketRule, state: BucketState, allowed: boolean, waitSeconds: number | null): BucketDecision {
-  const used = Math.ceil(state.level);
-  return { allowed, capacity: rule.capacity, used, remaining: Math.max(0, rule.capacity - used), waitSeconds, state };
 }

@@ -73,8 +73,17 @@ export class SlidingWindow {
   }
 
   private decision(allowed: boolean, now: number): WindowDecision {
-    const { limit, windowMs } = this.policy;
-    const resetAtMs = this.count > 0 ? this.oldest() + windowMs : now;
-    return { allowed, limit, used: this.count, remaining: limit - this.count, resetAtMs };
+    return decisionOn(this.policy, allowed, this.count, this.count > 0 ? this.oldest() : null, now);
   }
+}
+
+/** What to tell of a window that holds `used` admissions, the first of them at `oldestMs` (null: none). */
+export function decisionOn(
+  { limit, windowMs }: WindowPolicy,
+  allowed: boolean,
+  used: number,
+  oldestMs: number | null,
+  nowMs: number,
+): WindowDecision {
+  return { allowed, limit, used, remaining: Math.max(0, limit - used), resetAtMs: oldestMs === null ? nowMs : oldestMs + windowMs };
 }

@@ -1,0 +1,88 @@
+import { Cluster, Redis, ReplyError, type RedisOptions } from 'ioredis';
+import { ConfigError, type Config } from '../../config.js';
+import type { Logger } from '../../telemetry/log.js';
+
+export type RedisClient = Redis | Cluster;
+
+/** A decision on a limit takes well below a millisecond; whoever waits longer than this is better served without Redis. */
+const COMMAND_TIMEOUT_MS = 250;
+/** A server that sends nothing for so long while commands wait has hung: the connection is made anew. */
+const SILENCE_MS = 1_000;
+const CONNECT_TIMEOUT_MS = 1_000;
+/** How long a start waits for Redis before it goes on without. */
+const FIRST_CONNECTION_MS = 2_000;
+const MAX_RECONNECT_MS = 1_000;
+
+/**
+ * Nothing waits for a connection and nothing is sent twice: a command either reaches the server now or fails now, at the latest
+ * after COMMAND_TIMEOUT_MS. Twice would charge a bucket twice.
+ */
+const FAIL_FAST = {
+  enableOfflineQueue: false,
+  autoResendUnfulfilledCommands: false,
+  maxRetriesPerRequest: 0,
+  commandTimeout: COMMAND_TIMEOUT_MS,
+  socketTimeout: SILENCE_MS,
+  connectTimeout: CONNECT_TIMEOUT_MS,
+  connectionName: 'leaky-tokens',
+} as const satisfies RedisOptions;
+
+const reconnectAfter = (times: number): number => Math.min(50 * 2 ** Math.min(times, 10), MAX_RECONNECT_MS);
+
+/**
+ * Opens the connection, or goes on without it when the server does not answer in time: it is made again in the background.
+ * @throws ConfigError when the server answers and refuses us, as waiting would not help
+ */
+export async function connectRedis({ address, cluster, tls }: Config['redis'], log: Logger): Promise<RedisClient> {
+  if (!address) throw new ConfigError('LEAKY_REDIS_URL: required here (redis://host:port)');
+  const { nodes, username, password, db } = address;
+  const credentials = { ...(username && { username }), ...(password && { password }), ...(tls && { tls }) };
+  const [first = { host: '127.0.0.1', port: 6379 }] = nodes;
+  const client = cluster
+    ? new Cluster(nodes, {
+        lazyConnect: true,
+        enableOfflineQueue: false,
+        redisOptions: { ...FAIL_FAST, ...credentials },
+        clusterRetryStrategy: reconnectAfter,
+        clusterNodeRetryStrategy: reconnectAfter,
+        slotsRefreshTimeout: CONNECT_TIMEOUT_MS,
+        // Enough for a slot that moves; a node that is gone is told within COMMAND_TIMEOUT_MS, too.
+        maxRedirections: 4,
+        retryDelayOnFailover: 50,
+        retryDelayOnClusterDown: 50,
+        // With TLS the certificate names hosts, so they must not be turned into addresses first.
+        ...(tls && { dnsLookup: (host, callback) => callback(null, host) }),
+      })
+    : new Redis({ ...FAIL_FAST, ...first, ...credentials, db, lazyConnect: true, retryStrategy: reconnectAfter });
+
+  let lastError: Error | undefined;
+  client.on('error', (error: Error) => (lastError = error));
+  client.on('node error', (error: Error) => (lastError = error));
+  await Promise.race([client.connect(), late()]).catch((error: Error) => (lastError ??= error));
+  if (lastError && isRefusal(lastError)) {
+    client.disconnect();
+    throw new ConfigError(`LEAKY_REDIS_URL: the server refuses the connection: ${lastError.message}`);
+  }
+  if (client.status !== 'ready') log.warn({ err: lastError }, 'Redis is not reached yet; going on without it');
+  return client;
+}
+
+const late = (): Promise<never> =>
+  new Promise((_, reject) => setTimeout(() => reject(new Error('no connection in time')), FIRST_CONNECTION_MS).unref());
+
+const isRefusal = (error: Error): boolean => error instanceof ReplyError && /^(?:WRONGPASS|NOAUTH|NOPERM)/.test(error.message);
+
+export type Script = (key: string, ...args: (string | number)[]) => Promise<unknown>;
+
+/** One atomic script on one key, sent by its hash and in full where the server does not know it yet. */
+export function defineScript(client: RedisClient, name: string, lua: string): Script {
+  client.defineCommand(name, { numberOfKeys: 1, lua });
+  const command = Reflect.get(client, name) as Script;
+  return (key, ...args) => command.call(client, key, ...args);
+}
+
+/** The server's clock in whole milliseconds, as `now`: the processes that share a key share its clock as well. */
+export const SERVER_CLOCK = `
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+`;
