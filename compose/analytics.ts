@@ -1,14 +1,14 @@
 import { createUsageReader } from '../adapters/postgres/usage-reader.js';
 import { startAnalytics } from '../api/analytics/service.js';
-import { serverPart, type Compose } from './service.js';
+import { startEventConsumption } from './event-consumer.js';
+import { hasKafka } from './kafka.js';
+import { group, serverPart, type Compose } from './service.js';
 
 export const composeAnalytics: Compose = async (resources) => {
   const { config, log } = resources;
   const { required } = await resources.authenticator();
   const usage = createUsageReader(resources.database());
-  return serverPart(
-    'analytics',
-    await startAnalytics({ config, log, usage, memberships: resources.memberships(), authenticate: required }),
-    resources,
-  );
+  const server = await startAnalytics({ config, log, usage, memberships: resources.memberships(), authenticate: required });
+  const serving = serverPart('analytics', server, resources);
+  return hasKafka(config) ? group('analytics', [startEventConsumption(resources), serving]) : serving;
 };

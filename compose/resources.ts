@@ -1,3 +1,4 @@
+import type { Publisher } from '../adapters/kafka/publisher.js';
 import { createMemoryKeyRevocations } from '../adapters/memory/key-revocations.js';
 import { createPostgresKeyRevocations } from '../adapters/postgres/key-revocations.js';
 import { createMemberships } from '../adapters/postgres/memberships.js';
@@ -11,6 +12,7 @@ import { ConfigError, type Config } from '../config.js';
 import type { Logger } from '../telemetry/log.js';
 import { installTemporalRuntime } from '../telemetry/temporal-runtime.js';
 import { openEventStores, type EventSinks } from './event-stores.js';
+import { hasKafka, kafkaSinks, openPublisher } from './kafka.js';
 import { temporalOptions } from './temporal.js';
 
 /**
@@ -27,6 +29,8 @@ export interface Resources {
   eventStores(): EventSinks;
   /** Where activities put their events */
   events(): EventSinks;
+  /** Of the configured Kafka */
+  publisher(): Publisher;
   memberships(): Memberships;
   revocations(): Promise<KeyRevocations>;
   /** Proves callers with the keys of the auth service, over HTTP */
@@ -59,6 +63,11 @@ export function createResources({ config, log, alone }: ResourceOptions): Resour
     return connected;
   });
   const eventStores = once(() => openEventStores({ database }));
+  const publisher = once(() => {
+    const opened = openPublisher(config, log);
+    closings.push(() => opened.close());
+    return opened;
+  });
   const providers = once(() => {
     const created = createProviders({ config, log });
     closings.push(() => created.close());
@@ -82,7 +91,8 @@ export function createResources({ config, log, alone }: ResourceOptions): Resour
     temporal,
     providers,
     eventStores,
-    events: eventStores,
+    events: once(() => (hasKafka(config) ? kafkaSinks(config, publisher()) : eventStores())),
+    publisher,
     memberships: once(() => createMemberships(database())),
     revocations,
     authenticator,

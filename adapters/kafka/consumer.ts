@@ -1,0 +1,128 @@
+import { setTimeout as wait } from 'node:timers/promises';
+import type { Consumer, EachBatchPayload, Kafka, KafkaMessage } from 'kafkajs';
+import type { Hold, Received } from '../../consumers/ports.js';
+import type { Logger } from '../../telemetry/log.js';
+import { within } from './deadline.js';
+
+/** What is done with the messages of a topic; see consumers/ingest.ts. */
+export interface Taker {
+  take(messages: readonly Received[], hold: Hold): Promise<boolean>;
+}
+
+export interface EventConsumerOptions {
+  kafka: Kafka;
+  groupId: string;
+  sessionTimeoutMs: number;
+  /** By the full name of the topic; `label` is its name without the prefix */
+  topics: ReadonlyMap<string, { label: string; taker: Taker }>;
+  log: Logger;
+}
+
+export interface EventConsumer {
+  /** Whether it is a member of its group now */
+  readonly joined: boolean;
+  /** Finishes the batches in hand, commits them and leaves the group, so that the others take over at once */
+  stop(): Promise<void>;
+}
+
+const CHUNK = 1_000;
+const PARTITIONS_AT_A_TIME = 3;
+const FIRST_PAUSE_MS = 500;
+const LONGEST_PAUSE_MS = 15_000;
+/** A batch in hand may wait for a statement of the store; longer than that means that a broker does not answer the farewell. */
+const LEAVE_TIMEOUT_MS = 15_000;
+
+/**
+ * Consumes for as long as it is not stopped, whatever becomes of the brokers: any failure of the driver ends in a consumer made
+ * anew. Offsets are committed only for what has been dealt with, by the member that had the partition.
+ */
+export function startEventConsumer(options: EventConsumerOptions): EventConsumer {
+  const { kafka, groupId, sessionTimeoutMs, topics, log } = options;
+  const stopping = new AbortController();
+  const stopped = new Promise<null>((resolve) => stopping.signal.addEventListener('abort', () => resolve(null), { once: true }));
+  let joined = false;
+  let pauseMs = FIRST_PAUSE_MS;
+
+  async function consumeUntilFailure(): Promise<void> {
+    const consumer = kafka.consumer({
+      groupId,
+      sessionTimeout: sessionTimeoutMs,
+      heartbeatInterval: Math.max(Math.floor(sessionTimeoutMs / 10), 200),
+      rebalanceTimeout: Math.max(sessionTimeoutMs, 10_000),
+      maxWaitTimeInMs: 1_000,
+      allowAutoTopicCreation: false,
+      // A failed consumer is not patched up by the driver but replaced, here, in one way for all failures.
+      retry: { retries: 3, initialRetryTime: 200, maxRetryTime: 2_000, restartOnFailure: () => Promise.resolve(false) },
+    });
+    const crashed = new Promise<Error>((resolve) => consumer.on(consumer.events.CRASH, ({ payload }) => resolve(payload.error)));
+    consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
+      joined = true;
+      pauseMs = FIRST_PAUSE_MS;
+      log.info({ groupId, assignment: payload.memberAssignment }, 'consuming events');
+    });
+    try {
+      await consumer.connect();
+      // A group without offsets, or with offsets of messages that retention has deleted, begins with the oldest message there is.
+      await consumer.subscribe({ topics: [...topics.keys()], fromBeginning: true });
+      await consumer.run({
+        autoCommit: false,
+        eachBatchAutoResolve: false,
+        partitionsConsumedConcurrently: PARTITIONS_AT_A_TIME,
+        eachBatch: (payload) => takeBatch(payload),
+      });
+      const error = await Promise.race([crashed, stopped]);
+      if (error) throw error;
+    } finally {
+      joined = false;
+      await leave(consumer, log);
+    }
+  }
+
+  async function takeBatch(payload: EachBatchPayload): Promise<void> {
+    const { batch, resolveOffset, heartbeat, isRunning, isStale, commitOffsetsIfNecessary, uncommittedOffsets } = payload;
+    const known = topics.get(batch.topic);
+    if (!known) return;
+    const hold: Hold = { alive: () => isRunning() && !isStale() && !stopping.signal.aborted, heartbeat };
+    for (let from = 0; from < batch.messages.length && hold.alive(); from += CHUNK) {
+      const messages = batch.messages.slice(from, from + CHUNK);
+      if (!(await known.taker.take(messages.map(received(known.label, batch.partition)), hold))) return;
+      const last = messages.at(-1);
+      if (last) resolveOffset(last.offset);
+      await commitOffsetsIfNecessary(uncommittedOffsets());
+      await heartbeat();
+    }
+  }
+
+  const running = (async () => {
+    while (!stopping.signal.aborted) {
+      try {
+        await consumeUntilFailure();
+      } catch (error) {
+        if (stopping.signal.aborted) return;
+        log.warn({ err: error, groupId, pauseMs }, 'events are not consumed; trying again');
+        await wait(pauseMs, undefined, { signal: stopping.signal }).catch(() => undefined);
+        pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS);
+      }
+    }
+  })();
+
+  return {
+    get joined() {
+      return joined;
+    },
+    async stop() {
+      stopping.abort();
+      await running;
+    },
+  };
+}
+
+async function leave(consumer: Consumer, log: Logger): Promise<void> {
+  await within(LEAVE_TIMEOUT_MS, 'leaving the group', consumer.disconnect()).catch((error: unknown) =>
+    log.warn({ err: error }, 'left the group without a farewell; its partitions wait for the session time-out'),
+  );
+}
+
+const received =
+  (topic: string, partition: number) =>
+  ({ offset, key, value, headers }: KafkaMessage): Received => ({ topic, partition, offset, key, value, headers: headers ?? {} });
