@@ -96,7 +96,7 @@ export function createPurchaseActivities({ payments, ledger, sagas, events, log 
       const facts = { sagaId: order.sagaId, workflowId: workflowId(), correlationId: order.correlationId, parkedOn };
       if (parkedOn) log.error(facts, 'purchase parked: a step keeps failing and waits for the retryNow signal');
       else log.info(facts, 'purchase resumed');
-      metrics.sagasParked.set(await sagas.setParked(order.sagaId, parkedOn));
+      await sagas.setParked(order.sagaId, parkedOn);
     },
   };
 }

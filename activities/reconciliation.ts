@@ -58,6 +58,7 @@ export function createReconciliationActivities({ stale, workflows, ledger, usage
         metrics.auditBreaches.inc({ invariant: String(breach.invariant) }, breach.count);
         log.error({ breach }, 'the ledger breaks one of its laws');
       }
+      metrics.auditedAt.setToCurrentTime();
       return report;
     },
   };

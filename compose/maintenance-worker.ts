@@ -3,6 +3,7 @@ import { createReconciliationActivities } from '../activities/reconciliation.js'
 import { createAuditor } from '../adapters/postgres/audit.js';
 import { createConsumptionRetention } from '../adapters/postgres/consumption-retention.js';
 import { createConsumptionLedger } from '../adapters/postgres/ledger.js';
+import { createBooksState } from '../adapters/postgres/books-state.js';
 import { createStaleHolds } from '../adapters/postgres/stale-holds.js';
 import { createUsageMaintenance } from '../adapters/postgres/usage-maintenance.js';
 import { createUsageReader } from '../adapters/postgres/usage-reader.js';
@@ -12,6 +13,7 @@ import type { Config } from '../config.js';
 import { SCHEDULES, TASK_QUEUES, WORKFLOWS } from '../contracts/temporal.js';
 import { ensureSchedules, type ScheduledWorkflow } from '../temporal-config/schedules.js';
 import { registerSearchAttributes } from '../temporal-config/search-attributes.js';
+import { reportBooks } from '../telemetry/gauges.js';
 import { createWorker } from '../workers/create-worker.js';
 import { workerPart, type Compose } from './service.js';
 import { workerBase } from './temporal.js';
@@ -22,6 +24,7 @@ export const composeMaintenanceWorker: Compose = async (resources) => {
   const database = resources.database();
   const temporal = await resources.temporal();
   await registerSearchAttributes(temporal.connection, temporal.namespace);
+  reportBooks(createBooksState(database));
   const worker = await createWorker({
     ...workerBase(temporal, config),
     taskQueue: TASK_QUEUES.maintenance,

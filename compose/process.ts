@@ -1,5 +1,6 @@
 import type { Config } from '../config.js';
 import type { Logger } from '../telemetry/log.js';
+import { serveMetrics } from './metrics.js';
 import { createResources } from './resources.js';
 import type { Compose, Service } from './service.js';
 
@@ -69,6 +70,11 @@ export interface RunOptions {
 
 /** Starts the parts one after the other. When one ends by itself, so does the process: whatever supervises it starts it anew. */
 export async function startParts({ config, log, lifecycle, alone, parts }: RunOptions): Promise<Service[]> {
+  const scraped = await serveMetrics(config);
+  if (scraped) {
+    lifecycle.onStop(() => scraped.stop());
+    log.info({ port: scraped.port }, 'metrics are served');
+  }
   const resources = createResources({ config, log, alone });
   lifecycle.onStop(() => resources.close());
   const started: Service[] = [];

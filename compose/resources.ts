@@ -9,6 +9,7 @@ import type { Memberships } from '../api/http/caller.js';
 import { createAuthenticator, type Authenticator } from '../api/http/authenticate.js';
 import type { KeyRevocations } from '../api/http/key-revocations.js';
 import { ConfigError, type Config } from '../config.js';
+import { reportPool } from '../telemetry/gauges.js';
 import type { Logger } from '../telemetry/log.js';
 import { installTemporalRuntime } from '../telemetry/temporal-runtime.js';
 import { openEventStores, type EventSinks } from './event-stores.js';
@@ -52,12 +53,13 @@ export function createResources({ config, log, alone }: ResourceOptions): Resour
 
   const database = once(() => {
     const pool = createPool(databaseUrl(config), config.postgres.poolSize);
-    closings.push(() => pool.end());
+    const unreported = reportPool(pool);
+    closings.push(() => pool.end().finally(unreported));
     return pool;
   });
   const temporal = once(async () => {
     const options = temporalOptions(config);
-    installTemporalRuntime(log);
+    installTemporalRuntime(log, { metrics: config.telemetry.engineMetrics });
     const connected = await connectTemporal({ ...options, patienceMs: TEMPORAL_PATIENCE_MS });
     closings.push(() => connected.close());
     return connected;

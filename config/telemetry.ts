@@ -1,8 +1,35 @@
 import { z } from 'zod';
-import type { Env } from './fields.js';
+import { flag, type Env } from './fields.js';
+
+const LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 
 export const schema = {
-  LEAKY_LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
+  LEAKY_LOG_LEVEL: z.enum(LEVELS).default('info'),
+  LEAKY_ACCESS_LOG: z.enum(['off', 'trace', 'debug', 'info']).default('off').describe('Level of the one line for each request'),
+  LEAKY_METRICS_PORT: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .max(65_535)
+    .optional()
+    .describe('Serves /metrics of the process there and nowhere else; unset: on the port of each service'),
+  LEAKY_ENGINE_METRICS: flag(true).describe("The Temporal SDK's own metrics as part of /metrics"),
+  LEAKY_OTLP_ENDPOINT: z
+    .url({ protocol: /^https?$/ })
+    .optional()
+    .describe('Base URL of an OpenTelemetry collector (OTLP over HTTP, usually port 4318). Unset: no traces'),
+  LEAKY_TRACE_RATIO: z.coerce.number().min(0).max(1).default(1).describe('Share of the requests that are traced, decided where they enter'),
+  LEAKY_TRACE_CALLERS: flag(true).describe("Whether the gateway goes on with its callers' traces; off: their traceparent is ignored"),
 };
 
-export const shape = (env: Env<typeof schema>) => ({ logLevel: env.LEAKY_LOG_LEVEL });
+export const shape = (env: Env<typeof schema>) => ({
+  logLevel: env.LEAKY_LOG_LEVEL,
+  telemetry: {
+    accessLog: env.LEAKY_ACCESS_LOG === 'off' ? null : env.LEAKY_ACCESS_LOG,
+    metricsPort: env.LEAKY_METRICS_PORT,
+    engineMetrics: env.LEAKY_ENGINE_METRICS,
+    otlpEndpoint: env.LEAKY_OTLP_ENDPOINT,
+    traceRatio: env.LEAKY_TRACE_RATIO,
+    traceCallers: env.LEAKY_TRACE_CALLERS,
+  },
+});

@@ -120,7 +120,7 @@ async function prepareTemporal(preparation: Preparation): Promise<{ address: str
     adopt(preparation, 'Temporal', child);
     address = `127.0.0.1:${embeddedPort}`;
   }
-  installTemporalRuntime(log);
+  installTemporalRuntime(log, { metrics: config.telemetry.engineMetrics });
   const temporal = await connectTemporal({ ...temporalOptions(config, address), patienceMs: TEMPORAL_PATIENCE_MS });
   await temporal.close();
   return { address, cli };

@@ -77,7 +77,7 @@ export class ProviderClient {
         started = true;
         onDelta(text);
       });
-    const end = metrics.providerCalls.startTimer({ provider });
+    const startedAt = performance.now();
     const ended = await exchange(this.pool, {
       path: this.prefix + wire.path(model, reader !== undefined),
       // The same for every attempt: a provider that knows either header answers the second attempt without doing the work twice.
@@ -88,7 +88,7 @@ export class ProviderClient {
       reader,
     });
     const attempt = this.judge(ended, reader && (() => reader.end()));
-    end({ result: attempt.ok ? 'ok' : attempt.kind });
+    metrics.providerCalls.observe((performance.now() - startedAt) / 1000, provider, attempt.ok ? 'ok' : attempt.kind);
     return attempt.ok || !started ? attempt : { ...attempt, retry: false };
   }
 

@@ -28,6 +28,15 @@ export interface Refusal {
   detail: string;
 }
 
+export type BreakerState = 'closed' | 'half-open' | 'open';
+/** Isolated: opened by hand, which nobody does */
+const STATES = {
+  [CircuitState.Closed]: 'closed',
+  [CircuitState.HalfOpen]: 'half-open',
+  [CircuitState.Open]: 'open',
+  [CircuitState.Isolated]: 'open',
+} as const;
+
 /** An attempt that the breaker must not count: cockatiel takes every returned value it doesn't handle for a success. */
 class Uncounted extends Error {
   constructor(readonly attempt: Failure) {
@@ -55,6 +64,7 @@ export class Guard {
   constructor(
     private readonly options: GuardOptions,
     log: Logger,
+    onState: (state: BreakerState) => void = () => undefined,
   ) {
     const { attempts, backoffMs, maxRetryAfterMs, breaker } = options;
     this.slots = bulkhead(options.bulkhead);
@@ -85,6 +95,8 @@ export class Guard {
       log.warn({ openMs: breaker.openMs }, 'circuit breaker opened');
     });
     this.breaker.onReset(() => log.info('circuit breaker closed'));
+    this.breaker.onStateChange((state) => onState(STATES[state]));
+    onState('closed');
   }
 
   /** Why a call made now would not be sent; null when it would. Costs a few comparisons. */

@@ -2,6 +2,7 @@ import type { ProviderOutcome, ProviderRequest, Providers } from '../../activiti
 import type { Config } from '../../config.js';
 import { PROVIDERS, type ProviderName } from '../../contracts/providers.js';
 import type { Logger } from '../../telemetry/log.js';
+import { BREAKER_LEVEL, metrics } from '../../telemetry/metrics.js';
 import { ProviderClient, type Attempt } from './client.js';
 import { gemini } from './gemini.js';
 import { Guard, type Refusal } from './guard.js';
@@ -40,7 +41,9 @@ interface Line {
 function createLine(provider: ProviderName, settings: Config['providers'], log: Logger): Line {
   const { timeoutMs, attempts: maxAttempts, backoffMs, bulkhead, breaker } = settings;
   const client = new ProviderClient({ provider, wire: WIRES[provider], ...settings[provider], timeoutMs, connections: bulkhead });
-  const guard = new Guard({ attempts: maxAttempts, backoffMs, maxRetryAfterMs: MAX_RETRY_AFTER_MS, bulkhead, breaker }, log);
+  const guard = new Guard({ attempts: maxAttempts, backoffMs, maxRetryAfterMs: MAX_RETRY_AFTER_MS, bulkhead, breaker }, log, (state) =>
+    metrics.providerBreaker.set({ provider }, BREAKER_LEVEL[state]),
+  );
 
   const complete: Providers['complete'] = async (request, { signal, onDelta } = {}) => {
     const refusal = guard.refusal();

@@ -1,6 +1,7 @@
 import { Client } from '@temporalio/client';
 import type { DataConverter } from '@temporalio/common';
 import { NativeConnection, type NativeConnectionOptions, type TLSConfig } from '@temporalio/worker';
+import { measuredStarts } from './measured-starts.js';
 import { retry, handleAll, ConstantBackoff, timeout, TimeoutStrategy, wrap } from 'cockatiel';
 
 export interface Temporal {
@@ -43,7 +44,8 @@ export async function connectTemporal(options: TemporalOptions, signal?: AbortSi
       throw new Error(`No Temporal server answers at ${options.address} (${reason(error)})`, { cause: error });
     });
   const { address, namespace, dataConverter } = options;
-  const client = new Client({ connection, namespace, ...(dataConverter && { dataConverter }) });
+  const interceptors = { workflow: [measuredStarts] };
+  const client = new Client({ connection, namespace, interceptors, ...(dataConverter && { dataConverter }) });
   return { connection, client, address, namespace, dataConverter, close: () => connection.close() };
 }
 

@@ -3,7 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Config } from '../../config.js';
 import { Problem } from '../../contracts/errors.js';
 import type { Logger } from '../../telemetry/log.js';
-import { metrics } from '../../telemetry/metrics.js';
+import { BREAKER_LEVEL, metrics } from '../../telemetry/metrics.js';
 import type { Authenticator } from '../http/authenticate.js';
 import type { Caller } from '../http/caller.js';
 import { readBody, refuseUnreadBody, ClientGone } from './body.js';
@@ -27,7 +27,6 @@ export interface GatewayDeps {
   breaker?: Partial<BreakerSettings>;
 }
 
-const BREAKER_LEVEL = { closed: 0, 'half-open': 1, open: 2 } as const;
 const WAITING_PER_PLACE = 10;
 
 /** The time a provider may take with all its attempts and the doubling waits between them. */

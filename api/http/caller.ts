@@ -22,6 +22,8 @@ declare global {
     interface Locals {
       correlationId: string;
       caller?: Caller;
+      /** For the access log */
+      consumptionId?: string;
     }
   }
 }

@@ -2,6 +2,7 @@ import type { ErrorRequestHandler, RequestHandler, Response } from 'express';
 import { z } from 'zod';
 import { ERRORS, Problem, type ErrorCode, type FieldError, type ProblemExtras } from '../../contracts/errors.js';
 import type { Logger } from '../../telemetry/log.js';
+import { metrics } from '../../telemetry/metrics.js';
 import { isOutage } from './outage.js';
 
 const TYPE_BASE = 'https://leaky-tokens.dev/problems/';
@@ -9,6 +10,7 @@ const kebab = (code: string) => code.toLowerCase().replaceAll('_', '-');
 
 /** The body of every refusal and fault: RFC 9457 members plus the older `code`, `message`, `timestamp`, `path`. */
 export function problemBody(code: ErrorCode, detail: string, path: string, correlationId: string, extras: ProblemExtras = {}) {
+  metrics.problems.inc({ code });
   const { status, title } = ERRORS[code];
   const { retryAfterSeconds: _header, ...members } = extras;
   return {

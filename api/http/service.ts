@@ -6,11 +6,14 @@ import type { AddressInfo } from 'node:net';
 import type { Config } from '../../config.js';
 import { Problem } from '../../contracts/errors.js';
 import type { Logger } from '../../telemetry/log.js';
-import { metrics, registry } from '../../telemetry/metrics.js';
+import { exposition } from '../../telemetry/exposition.js';
+import { registry } from '../../telemetry/metrics.js';
+import { accessLog } from './access-log.js';
 import { answerClientError } from './client-error.js';
 import { correlationId } from './correlation.js';
 import { openApiDocument, openApiRoutes, type Operation } from './openapi.js';
 import { notFound, problemHandler } from './problem.js';
+import { requestTimes } from './request-times.js';
 
 export interface ServiceOptions {
   name: string;
@@ -37,15 +40,8 @@ export function createServiceApp(options: ServiceOptions): Express {
   // Without it, everyone who comes through the gateway would share its address, and with it the limits by address.
   app.set('trust proxy', [...config.http.trustedProxies, ...(options.rawBodies ? [] : config.http.trustedGateways)]);
   app.use(correlationId);
-  app.use((req, res, next) => {
-    const end = metrics.httpRequests.startTimer();
-    res.once('finish', () => {
-      // The pattern of the matched route, never the path itself: labels are a closed set.
-      const route = (req.route as { path?: unknown } | undefined)?.path;
-      end({ service: name, route: typeof route === 'string' ? route : '(other)', method: req.method, status: res.statusCode });
-    });
-    next();
-  });
+  app.use(requestTimes(name));
+  if (config.telemetry.accessLog) app.use(accessLog(name, log, config.telemetry.accessLog));
   app.use(
     cors({ origin: config.http.corsOrigins.includes('*') ? '*' : config.http.corsOrigins, exposedHeaders: EXPOSED_HEADERS, maxAge: 600 }),
   );
@@ -62,9 +58,11 @@ export function createServiceApp(options: ServiceOptions): Express {
       timestamp: new Date().toISOString(),
     });
   });
-  app.get('/metrics', async (_req, res) => {
-    res.type(registry.contentType).send(await registry.metrics());
-  });
+  if (config.telemetry.metricsPort === undefined) {
+    app.get('/metrics', async (_req, res) => {
+      res.type(registry.contentType).send(await exposition());
+    });
+  }
   app.use(openApiRoutes(() => openApiDocument(options.title, options.operations, options.serverUrl)));
   app.use(helmet());
   if (!options.rawBodies) {

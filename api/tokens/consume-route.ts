@@ -27,6 +27,7 @@ export function consumeRoute({ consume, memberships, bucketRuleOf, quota, upgrad
     if (body.orgId !== undefined) await requireMember(memberships, caller, body.orgId);
     const rule = await bucketRuleOf(caller, body.userId);
     const consumed = await consume({ body, idempotencyKey, correlationId: res.locals.correlationId, rule });
+    if ('id' in consumed) res.locals.consumptionId = consumed.id;
     metrics.decisions.inc({ provider: body.provider, outcome: outcomeLabel(consumed) });
     if ('replayed' in consumed && consumed.replayed) res.setHeader('Idempotent-Replayed', 'true');
     const short = consumed.kind === 'refused' && consumed.code === 'INSUFFICIENT_QUOTA' && !consumed.replayed;

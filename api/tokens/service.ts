@@ -13,6 +13,7 @@ import { createConsume } from './consume.js';
 import { consumeRoute } from './consume-route.js';
 import { consumptionRoute } from './consumption-route.js';
 import type { MemoryIntake } from './intake.js';
+import { measured } from './measured-buckets.js';
 import { operations } from './operations.js';
 import type { BucketStore, QuotaStore } from './ports.js';
 import { quotaRoutes } from './quota-routes.js';
@@ -44,6 +45,7 @@ export function createTokensApp(options: TokenServiceOptions): Express {
   const { config, log, intake, ledger, memberships, quota } = options;
   const consume = createConsume({
     ...options,
+    buckets: measured(options.buckets),
     starter: new BatchStarter(options.client, intake, log, {
       startsInFlight: config.consumption.startsInFlight,
       maxItems: config.consumption.batchMaxItems,
