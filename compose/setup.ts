@@ -1,7 +1,6 @@
-import { ensureNamespace } from '../temporal-config/namespace.js';
-import { registerSearchAttributes } from '../temporal-config/search-attributes.js';
 import type { Config } from '../config.js';
 import type { Resources } from './resources.js';
+import { temporalStep } from './temporal-setup.js';
 
 /** Makes what one server of the full stack must have before the services start: a namespace, topics, a keyspace. */
 export interface SetupStep {
@@ -9,31 +8,19 @@ export interface SetupStep {
   name: string;
   /** Whether that server is part of this topology */
   wanted(config: Config): boolean;
-  /** Idempotent, also when two run at once. Resolves with a line for each thing that it made or changed. */
-  run(resources: Resources): Promise<string[]>;
+  /** Idempotent, also when two run at once; may `say` what it finds. Resolves with a line for each thing that it made or changed. */
+  run(resources: Resources, say: (line: string) => void): Promise<string[]>;
 }
 
-const temporal: SetupStep = {
-  name: 'Temporal',
-  wanted: (config) => config.temporal.address !== undefined,
-  async run(resources) {
-    const { connection, namespace } = await resources.temporal();
-    const { retentionDays } = resources.config.schedules;
-    const made = await ensureNamespace(connection, namespace, retentionDays);
-    const attributes = await registerSearchAttributes(connection, namespace);
-    return [...(made ? [`namespace ${namespace}`] : []), ...attributes.map((name) => `search attribute ${name}`)];
-  },
-};
-
 /** In this order. The schema of PostgreSQL is the business of `leaky migrate`. */
-const STEPS: readonly SetupStep[] = [temporal];
+const STEPS: readonly SetupStep[] = [temporalStep];
 
 /** Runs the steps of the servers that are configured. @throws Error naming the server whose step failed */
 export async function setUp(resources: Resources, say: (line: string) => void): Promise<void> {
   const wanted = STEPS.filter((step) => step.wanted(resources.config));
   if (wanted.length === 0) say('No server of the full stack is configured: nothing to set up');
   for (const step of wanted) {
-    const made = await step.run(resources).catch((error: unknown) => {
+    const made = await step.run(resources, say).catch((error: unknown) => {
       throw new Error(`Setting up ${step.name} failed: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
     });
     say(made.length > 0 ? `${step.name}: made ${made.join(', ')}` : `${step.name}: is set up`);

@@ -6,7 +6,7 @@ import { startTemporal } from '../../embedded/temporal-server.js';
 import { freePort } from '../../embedded/ports.js';
 import { createLogger } from '../../telemetry/log.js';
 import { installTemporalRuntime } from '../../telemetry/temporal-runtime.js';
-import { registerSearchAttributes } from '../../temporal-config/search-attributes.js';
+import { ensureSearchAttributes } from '../../temporal-config/search-attributes.js';
 import { atEnd, temporaryFolder } from './servers.js';
 
 const PATIENCE_MS = 20_000;
@@ -35,7 +35,7 @@ async function start(): Promise<Temporal> {
   installTemporalRuntime(createLogger(process.env.LEAKY_LOG_LEVEL ?? 'silent'));
   const temporal = await connectTemporal({ address: `127.0.0.1:${port}`, namespace: 'default', patienceMs: PATIENCE_MS });
   atEnd(() => temporal.close());
-  await registerSearchAttributes(temporal.connection, 'default');
+  await ensureSearchAttributes(temporal.connection, 'default');
   return temporal;
 }
 
