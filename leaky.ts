@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import { realpathSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 import type { ReplayOptions } from './compose/replay.js';
+import type { Resources } from './compose/resources.js';
 import type { Compose } from './compose/service.js';
 import { ConfigError, loadConfig, type Config } from './config.js';
 
@@ -34,6 +35,19 @@ export async function run(args: readonly string[]): Promise<void> {
     .command('setup')
     .description('make what Temporal, Kafka and Cassandra need, as far as configured: namespace, topics, keyspace; and end')
     .action(guarded(setUpOnly));
+  const deploy = program.command('deploy').description('versions of the workers (LEAKY_WORKER_VERSIONING)');
+  deploy
+    .command('status')
+    .description('list the versions, which of them gets the work, and which ones have none left')
+    .action(guarded((config) => withResources(config, deployStatus)));
+  deploy
+    .command('promote')
+    .description('give the work to a version whose workers run; open workflows move to it')
+    .argument('[build id]', 'unset: of this build')
+    .option('--ramp <percent>', 'only this share of the workflows')
+    .action((buildId: string | undefined, { ramp }: { ramp?: string }) =>
+      guarded((config) => withResources(config, (resources) => deployPromote(resources, buildId, ramp)))(),
+    );
   program
     .command('audit')
     .description('check the invariants of the ledger on the configured database; exit code 1 on any breach')
@@ -92,15 +106,29 @@ async function migrateOnly(config: Config): Promise<void> {
   process.stdout.write(applied.length > 0 ? `Applied: ${applied.join(', ')}\n` : 'The schema is up to date\n');
 }
 
+const print = (line: string): void => void process.stdout.write(`${line}\n`);
+
 async function setUpOnly(config: Config): Promise<void> {
-  const [{ setUp }, { createResources }, { createLogger }] = await Promise.all([
-    import('./compose/setup.js'),
-    import('./compose/resources.js'),
-    import('./telemetry/log.js'),
-  ]);
+  const { setUp } = await import('./compose/setup.js');
+  await withResources(config, (resources) => setUp(resources, print));
+}
+
+async function deployStatus(resources: Resources): Promise<void> {
+  const { deploymentStatus } = await import('./compose/deploy.js');
+  (await deploymentStatus(resources)).forEach(print);
+}
+
+async function deployPromote(resources: Resources, buildId: string | undefined, ramp: string | undefined): Promise<void> {
+  const [{ runPromote }, { describe }] = await Promise.all([import('./compose/deploy.js'), import('./compose/temporal-setup.js')]);
+  print(describe(await runPromote(resources, { buildId, ramp: ramp === undefined ? undefined : Number(ramp) })));
+}
+
+/** For commands that do one thing and end. */
+async function withResources(config: Config, action: (resources: Resources) => Promise<void>): Promise<void> {
+  const [{ createResources }, { createLogger }] = await Promise.all([import('./compose/resources.js'), import('./telemetry/log.js')]);
   const resources = createResources({ config, log: createLogger(config.logLevel), alone: false });
   try {
-    await setUp(resources, (line) => process.stdout.write(`${line}\n`));
+    await action(resources);
   } finally {
     await resources.close();
   }

@@ -38,11 +38,16 @@ export async function connectTemporal(options: TemporalOptions, signal?: AbortSi
     timeout(options.patienceMs, TimeoutStrategy.Aggressive),
     retry(handleAll, { maxAttempts: attempts, backoff: new ConstantBackoff(RETRY_EVERY_MS) }),
   );
-  const connection = await patience
-    .execute(() => NativeConnection.connect(credentials(options)), signal)
-    .catch((error: unknown) => {
-      throw new Error(`No Temporal server answers at ${options.address} (${reason(error)})`, { cause: error });
+  let last: unknown;
+  const connect = () =>
+    NativeConnection.connect(credentials(options)).catch((error: unknown) => {
+      last = error;
+      throw error;
     });
+  const connection = await patience.execute(connect, signal).catch((error: unknown) => {
+    // That the time was up says nothing; what went wrong before, a certificate perhaps, does.
+    throw new Error(`No Temporal server answers at ${options.address} (${reason(last ?? error)})`, { cause: last ?? error });
+  });
   const { address, namespace, dataConverter } = options;
   const interceptors = { workflow: [measuredStarts] };
   const client = new Client({ connection, namespace, interceptors, ...(dataConverter && { dataConverter }) });

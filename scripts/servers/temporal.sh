@@ -7,8 +7,9 @@
 # Environment: TEMPORAL_POSTGRES_URL (postgres://user:password@host:port of a role that may create databases; unset: a PostgreSQL of
 # its own from node_modules or LEAKY_POSTGRES_BIN), TEMPORAL_DYNAMIC_CONFIG (a file), TEMPORAL_GLOBAL_EXTRA (lines of the section
 # "global", indented by two, for instance "  tls: ..."), TEMPORAL_TLS_CA, TEMPORAL_TLS_CERT, TEMPORAL_TLS_KEY (how to ask whether it is
-# healthy when the frontend speaks TLS), TEMPORAL_DATABASE, TEMPORAL_CONNECTIONS (of a service to the database), TEMPORAL_SHARDS,
-# TEMPORAL_LOG, LEAKY_SERVER_OWNER
+# healthy when the frontend speaks TLS), TEMPORAL_INTERNAL_FRONTEND (true: the server's own workers use a frontend of their own, on
+# ports +10 and +11, as they must where the other one asks for credentials), TEMPORAL_DATABASE, TEMPORAL_CONNECTIONS (of a service to
+# the database), TEMPORAL_SHARDS, TEMPORAL_LOG, LEAKY_SERVER_OWNER
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 version=1.32.1
@@ -101,6 +102,8 @@ store() { # store DATABASE CONNECTIONS; per service, of which four are in the pr
     "user: \"$sql_user\", password: \"$sql_password\", maxConns: $2, maxIdleConns: $2, maxConnLifetime: 1h}}"
 }
 
+internal_frontend() { [ "${TEMPORAL_INTERNAL_FRONTEND:-}" = true ]; }
+
 configure() { # configure DIR PORT
   local dir=$1 port=$2
   (umask 077; : >"$dir/temporal.yaml")
@@ -121,6 +124,7 @@ services:
   history: {rpc: {grpcPort: $((port + 1)), membershipPort: $((port + 5)), bindOnLocalHost: true}}
   matching: {rpc: {grpcPort: $((port + 2)), membershipPort: $((port + 6)), bindOnLocalHost: true}}
   worker: {rpc: {grpcPort: $((port + 3)), membershipPort: $((port + 7)), bindOnLocalHost: true}}
+$(internal_frontend && echo "  internal-frontend: {rpc: {grpcPort: $((port + 10)), membershipPort: $((port + 11)), bindOnLocalHost: true}}")
 clusterMetadata:
   enableGlobalNamespace: false
   failoverVersionIncrement: 10
@@ -149,10 +153,12 @@ healthy() { # healthy PORT: the frontend answers over its HTTP API
 }
 
 serve() { # serve DIR
-  local dir=$1 port
+  local dir=$1 port services=()
   port=$(cat "$dir/port")
+  ! grep -q '^  internal-frontend:' "$dir/temporal.yaml" || services=(--service=internal-frontend)
+  services+=(--service=frontend --service=history --service=matching --service=worker)
   : >"$dir/temporal.log"
-  launch "$dir" temporal TERM "$bin/server" --config-file "$dir/temporal.yaml" --allow-no-auth start
+  launch "$dir" temporal TERM "$bin/server" --config-file "$dir/temporal.yaml" --allow-no-auth start "${services[@]}"
   await "$dir" temporal 90 healthy "$port"
   echo "Temporal $version on 127.0.0.1:$port, process $(cat "$dir/temporal.pid")"
 }
