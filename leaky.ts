@@ -1,10 +1,12 @@
 import { Command } from 'commander';
 import { realpathSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
+import type { configCommands } from './compose/configuration.js';
 import type { ReplayOptions } from './compose/replay.js';
 import type { Resources } from './compose/resources.js';
 import type { Compose } from './compose/service.js';
-import { ConfigError, loadConfig, type Config } from './config.js';
+import { ConfigError, readConfig, type Config } from './config.js';
+import { hideSecrets, redact } from './telemetry/redaction.js';
 
 /** The one executable. Each command loads only what it needs: `leaky --help` starts neither the SDK nor a pool. */
 const SERVICES = {
@@ -22,7 +24,7 @@ const SERVICES = {
 export async function run(args: readonly string[]): Promise<void> {
   const program = new Command('leaky')
     .description('Leaky Tokens: sells and meters LLM tokens; every purchase and consumption is a Temporal workflow.')
-    .addHelpText('after', '\nConfiguration comes from environment variables only; config.ts lists them all.');
+    .addHelpText('after', '\nConfiguration: environment variables or LEAKY_CONFIG_FILE; `leaky config list` shows them all.');
   program.command('start').description('everything in this process, with PostgreSQL and Temporal as its children').action(guarded(start));
   for (const [name, [description, load]] of Object.entries(SERVICES)) {
     program
@@ -48,6 +50,25 @@ export async function run(args: readonly string[]): Promise<void> {
     .action((buildId: string | undefined, { ramp }: { ramp?: string }) =>
       guarded((config) => withResources(config, (resources) => deployPromote(resources, buildId, ramp)))(),
     );
+  const config = program.command('config').description('look at the configuration: where values come from, what there is to set');
+  config
+    .command('check')
+    .description('say every fault, and every variable that nothing reads; exit code 2 on any')
+    .action(printed((commands) => commands.check()));
+  config
+    .command('print')
+    .description('what is set and where, without secrets')
+    .action(printed((commands) => commands.print()));
+  config
+    .command('list')
+    .description('all variables with their defaults')
+    .option('--markdown', 'as docs/configuration.md has them', false)
+    .action((options: { markdown: boolean }) => printed((commands) => commands.list(options.markdown))());
+  config
+    .command('encrypt')
+    .description('encrypt the value on standard input for a variable, with the first key of LEAKY_CONFIG_KEY_FILE')
+    .argument('<variable>')
+    .action((name: string) => printed((commands) => commands.encrypt(name))());
   program
     .command('audit')
     .description('check the invariants of the ledger on the configured database; exit code 1 on any breach')
@@ -146,14 +167,31 @@ async function replay(config: Config, options: ReplayOptions): Promise<void> {
   if (!(await runReplay(config, options))) process.exitCode = 1;
 }
 
-/** Faults of configuration are for whoever set it: the message alone, and exit code 2. */
 function guarded(action: (config: Config) => Promise<void>): () => Promise<void> {
+  return reporting(async () => {
+    const { config, warnings } = readConfig();
+    warnings.forEach((warning) => process.stderr.write(`warning: ${warning}\n`));
+    hideSecrets(config.secrets);
+    await action(config);
+  });
+}
+
+/** Commands that work on a faulty configuration too. */
+function printed(command: (commands: typeof configCommands) => string | Promise<string>): () => Promise<void> {
+  return reporting(async () => {
+    const { configCommands } = await import('./compose/configuration.js');
+    process.stdout.write(await command(configCommands));
+  });
+}
+
+/** Faults of configuration are for whoever set it: the message alone, and exit code 2. */
+function reporting(work: () => Promise<void>): () => Promise<void> {
   return async () => {
     try {
-      await action(loadConfig());
+      await work();
     } catch (error) {
       const known = error instanceof Error && ['ConfigError', 'StartError'].includes(error.name);
-      process.stderr.write(`${known ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+      process.stderr.write(`${redact(known ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error))}\n`);
       process.exit(known ? 2 : 1);
     }
   };

@@ -4,13 +4,13 @@ import { port, type Env } from './fields.js';
 export const schema = {
   LEAKY_HOST: z.string().default('127.0.0.1').describe('Address every service listens on'),
   LEAKY_PUBLIC_URL: z.url().optional().describe('Base URL shown in answers (upgradeUrl); default: the gateway address'),
-  LEAKY_GATEWAY_PORT: port(8080),
-  LEAKY_AUTH_PORT: port(8081),
-  LEAKY_TOKENS_PORT: port(8082),
-  LEAKY_ANALYTICS_PORT: port(8083),
-  LEAKY_STUB_QWEN_PORT: port(8091),
-  LEAKY_STUB_GEMINI_PORT: port(8092),
-  LEAKY_STUB_OPENAI_PORT: port(8093),
+  LEAKY_GATEWAY_PORT: port(8080).describe('Port of the gateway; 0: any free one'),
+  LEAKY_AUTH_PORT: port(8081).describe('Port of the auth service'),
+  LEAKY_TOKENS_PORT: port(8082).describe('Port of the token service'),
+  LEAKY_ANALYTICS_PORT: port(8083).describe('Port of the analytics service'),
+  LEAKY_STUB_QWEN_PORT: port(8091).describe('Port of the stub that answers as Qwen'),
+  LEAKY_STUB_GEMINI_PORT: port(8092).describe('Port of the stub that answers as Gemini'),
+  LEAKY_STUB_OPENAI_PORT: port(8093).describe('Port of the stub that answers as OpenAI'),
 };
 
 export type AddressEnv = Env<typeof schema>;

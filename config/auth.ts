@@ -2,13 +2,15 @@ import { z } from 'zod';
 import { count, secret, type Env } from './fields.js';
 
 export const schema = {
-  LEAKY_ADMIN_USERNAME: z.string().min(3).max(50).optional(),
-  LEAKY_ADMIN_PASSWORD: secret(z.string().min(8).max(72).optional()),
-  LEAKY_JWT_ISSUER: z.string().default('https://leaky-tokens.local'),
-  LEAKY_JWT_AUDIENCE: z.string().default('leaky-tokens'),
-  LEAKY_JWT_TTL_SECONDS: count(3600),
-  LEAKY_INTERNAL_JWT_TTL_SECONDS: count(300),
-  LEAKY_SIGNING_KEY_ROTATION_DAYS: count(30),
+  LEAKY_ADMIN_USERNAME: z.string().min(3).max(50).optional().describe('The first administrator, made at the start when there is none'),
+  LEAKY_ADMIN_PASSWORD: secret(
+    z.string().min(8).max(72).optional().describe('Of the first administrator, 8 to 72 bytes; embedded: generated and printed once'),
+  ),
+  LEAKY_JWT_ISSUER: z.string().default('https://leaky-tokens.local').describe('Claim iss of the tokens; all services must agree'),
+  LEAKY_JWT_AUDIENCE: z.string().default('leaky-tokens').describe('Claim aud of the tokens; all services must agree'),
+  LEAKY_JWT_TTL_SECONDS: count(3600).describe('How long a login lasts'),
+  LEAKY_INTERNAL_JWT_TTL_SECONDS: count(300).describe('How long the token lasts that the gateway gets for an API key'),
+  LEAKY_SIGNING_KEY_ROTATION_DAYS: count(30).describe('Age at which the key that signs tokens is replaced'),
   LEAKY_MASTER_KEY: secret(
     z
       .string()
@@ -16,10 +18,10 @@ export const schema = {
       .optional()
       .describe('256-bit key that encrypts signing keys at rest; embedded: generated once into the data folder'),
   ),
-  LEAKY_KEY_CACHE_SECONDS: count(300),
-  LEAKY_KEY_CACHE_ENTRIES: count(10_000),
-  LEAKY_LOGIN_ATTEMPTS: count(10),
-  LEAKY_LOGIN_WINDOW_SECONDS: count(300),
+  LEAKY_KEY_CACHE_SECONDS: count(300).describe('How long an answer about an API key is kept'),
+  LEAKY_KEY_CACHE_ENTRIES: count(10_000).describe('How many such answers one process keeps'),
+  LEAKY_LOGIN_ATTEMPTS: count(10).describe('Failed logins of one name from one address in the window before 429'),
+  LEAKY_LOGIN_WINDOW_SECONDS: count(300).describe('The window of the failed logins'),
 };
 
 export const shape = (env: Env<typeof schema>) => ({

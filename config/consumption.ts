@@ -1,8 +1,8 @@
 import { count, type Env } from './fields.js';
 
 export const schema = {
-  LEAKY_BATCH_MAX_ITEMS: count(250),
-  LEAKY_BATCH_MAX_BYTES: count(1_048_576),
+  LEAKY_BATCH_MAX_ITEMS: count(250).describe('Consumptions that share one workflow at most'),
+  LEAKY_BATCH_MAX_BYTES: count(1_048_576).describe('Bytes of the requests that share one workflow at most'),
   LEAKY_BATCH_STARTS_IN_FLIGHT: count(1).describe('More starts at a time make smaller batches, which cost more than they save'),
   LEAKY_CONSUMPTIONS_IN_FLIGHT: count(2_000).describe('Accepted consumptions in progress in one process before 503'),
 };

@@ -21,6 +21,9 @@ export type Secrecy = 'whole' | 'password';
 export const secret = <Schema extends z.ZodType>(schema: Schema, secrecy: Secrecy = 'whole'): Schema =>
   schema.meta({ ...schema.meta(), secret: secrecy });
 
+/** Set by the surroundings, not by people: in no list and no file. */
+export const ambient = <Schema extends z.ZodType>(schema: Schema): Schema => schema.meta({ ...schema.meta(), ambient: true });
+
 export const list = (fallback = '') =>
   z
     .string()

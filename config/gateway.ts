@@ -14,13 +14,13 @@ const routeRules = z.record(
 );
 
 export const schema = {
-  LEAKY_RATE_LIMIT_REQUESTS: count(120),
-  LEAKY_RATE_LIMIT_WINDOW_SECONDS: count(60),
+  LEAKY_RATE_LIMIT_REQUESTS: count(120).describe('Requests of one caller in the window before 429'),
+  LEAKY_RATE_LIMIT_WINDOW_SECONDS: count(60).describe('The sliding window'),
   LEAKY_RATE_LIMIT_OVERRIDES: json(limitOverrides, {}).describe('JSON: {"/api/v1/tokens/consume": {"requests": 600, "windowSeconds": 60}}'),
-  LEAKY_RATE_LIMIT_KEY: z.enum(['api-key', 'user', 'ip']).default('api-key'),
+  LEAKY_RATE_LIMIT_KEY: z.enum(['api-key', 'user', 'ip']).default('api-key').describe('What counts as one caller'),
   LEAKY_RATE_LIMIT_EXEMPT: list().describe('Comma-separated paths that are never limited'),
   LEAKY_GATEWAY_ROUTES: json(routeRules, {}).describe('JSON: header and path transformations per route'),
-  LEAKY_SERVICE_TIMEOUT_MS: count(5_000),
+  LEAKY_SERVICE_TIMEOUT_MS: count(5_000).describe('How long the gateway waits for a service; the time for the provider comes on top'),
   LEAKY_GATEWAY_BULKHEAD: count(100).describe('Calls in flight to one service; more wait'),
   LEAKY_GATEWAY_BULKHEAD_WAIT_MS: count(500).describe('How long a call waits for a place before 503'),
 };

@@ -6,7 +6,7 @@ export const schema = {
     "Proxies in front of the gateway whose X-Forwarded-For counts: addresses, networks or 'loopback', comma-separated",
   ),
   LEAKY_TRUSTED_GATEWAYS: list('loopback').describe('The same for the services behind the gateway: where the gateways are'),
-  LEAKY_BODY_LIMIT_BYTES: count(1_048_576),
+  LEAKY_BODY_LIMIT_BYTES: count(1_048_576).describe('Larger request bodies are refused with 413'),
 };
 
 export const shape = (env: Env<typeof schema>) => ({

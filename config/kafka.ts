@@ -19,8 +19,8 @@ export const schema = {
   LEAKY_KAFKA_TLS: flag(false).describe('Speak TLS with the brokers'),
   ...tlsSchema('LEAKY_KAFKA'),
   LEAKY_KAFKA_SASL_MECHANISM: z.enum(['plain', 'scram-sha-256', 'scram-sha-512']).optional().describe('Unset: no login at the brokers'),
-  LEAKY_KAFKA_SASL_USERNAME: z.string().optional(),
-  LEAKY_KAFKA_SASL_PASSWORD: secret(z.string().optional()),
+  LEAKY_KAFKA_SASL_USERNAME: z.string().optional().describe('Login at the brokers'),
+  LEAKY_KAFKA_SASL_PASSWORD: secret(z.string().optional().describe('Password of the login at the brokers')),
 };
 
 export const shape = (env: Env<typeof schema>) => ({

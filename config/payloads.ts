@@ -25,7 +25,7 @@ export const schema = {
     .string()
     .optional()
     .describe('Id of the key that encrypts; needed when there are several. "none": decrypt only'),
-  LEAKY_CODEC_PORT: port(8085),
+  LEAKY_CODEC_PORT: port(8085).describe('Port of the codec server'),
   LEAKY_CODEC_TOKEN: secret(z.string().min(16).optional().describe('Lets its bearer use the codec server, beside the tokens of an ADMIN')),
   LEAKY_CODEC_ORIGINS: list('http://127.0.0.1:8233,http://localhost:8233').describe('Origins of the Temporal Web UI, comma-separated'),
   LEAKY_CODEC_BODY_LIMIT_BYTES: count(8_388_608).describe('A payload may have 2 MB, and its JSON form is a third larger'),

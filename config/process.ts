@@ -1,17 +1,22 @@
 import { z } from 'zod';
 import path from 'node:path';
-import { count, type Env } from './fields.js';
+import { ambient, count, secret, type Env } from './fields.js';
 
 export const schema = {
+  LEAKY_CONFIG_FILE: z.string().optional().describe('YAML file with any of these variables; the environment goes before it'),
+  LEAKY_CONFIG_KEY: secret(
+    z.string().optional().describe('id:64 hex digits, comma-separated: the keys of encrypted values (enc:v1:…); the first one encrypts'),
+  ),
   LEAKY_DATA_DIR: z.string().default('data').describe('The one folder that holds all state of the embedded form'),
   LEAKY_CACHE_DIR: z.string().default('.cache').describe('Downloaded tools (the Temporal CLI)'),
-  LEAKY_SHUTDOWN_GRACE_MS: count(10_000),
-  npm_lifecycle_event: z.string().optional().describe('Set by npm: the process then ends when npm does'),
+  LEAKY_SHUTDOWN_GRACE_MS: count(10_000).describe('How long what is in progress may take after a signal to stop'),
+  npm_lifecycle_event: ambient(z.string().optional().describe('Set by npm: the process then ends when npm does')),
 };
 
 export const shape = (env: Env<typeof schema>) => ({
   dataDir: path.resolve(env.LEAKY_DATA_DIR),
   cacheDir: path.resolve(env.LEAKY_CACHE_DIR),
   shutdownGraceMs: env.LEAKY_SHUTDOWN_GRACE_MS,
+  encryptionKeys: env.LEAKY_CONFIG_KEY ?? '',
   startedByNpm: env.npm_lifecycle_event !== undefined,
 });

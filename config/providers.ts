@@ -3,23 +3,23 @@ import { local, type AddressEnv } from './addresses.js';
 import { count, secret, type Env } from './fields.js';
 
 export const schema = {
-  LEAKY_PROVIDER_TIMEOUT_MS: count(5_000),
-  LEAKY_PROVIDER_ATTEMPTS: count(3),
-  LEAKY_PROVIDER_BACKOFF_MS: count(1_000, 0),
+  LEAKY_PROVIDER_TIMEOUT_MS: count(5_000).describe('Limit of one try'),
+  LEAKY_PROVIDER_ATTEMPTS: count(3).describe('Tries before 502'),
+  LEAKY_PROVIDER_BACKOFF_MS: count(1_000, 0).describe('Wait before the second try; doubles'),
   LEAKY_PROVIDER_BULKHEAD: count(1_000).describe('Calls in flight per provider before 503'),
   LEAKY_PROVIDER_BREAKER_WINDOW_MS: count(10_000, 1_000).describe('The breaker judges the calls of this window'),
   LEAKY_PROVIDER_BREAKER_MINIMUM_CALLS: count(20).describe('Fewer calls in the window never open the breaker'),
   LEAKY_PROVIDER_BREAKER_OPEN_MS: count(30_000).describe('How long the breaker stays open before a trial call'),
-  LEAKY_OPENAI_BASE_URL: z.url().optional(),
-  LEAKY_OPENAI_API_KEY: secret(z.string().default('stub')),
-  LEAKY_OPENAI_MODEL: z.string().default('gpt-4o-mini'),
-  LEAKY_GEMINI_BASE_URL: z.url().optional(),
-  LEAKY_GEMINI_API_KEY: secret(z.string().default('stub')),
-  LEAKY_GEMINI_MODEL: z.string().default('gemini-2.0-flash'),
-  LEAKY_QWEN_BASE_URL: z.url().optional(),
-  LEAKY_QWEN_API_KEY: secret(z.string().default('stub')),
-  LEAKY_QWEN_MODEL: z.string().default('qwen-plus'),
-  LEAKY_STUB_LATENCY_MS: count(0, 0),
+  LEAKY_OPENAI_BASE_URL: z.url().optional().describe('Where OpenAI is; unset: the stub'),
+  LEAKY_OPENAI_API_KEY: secret(z.string().default('stub').describe('Sent to OpenAI')),
+  LEAKY_OPENAI_MODEL: z.string().default('gpt-4o-mini').describe('Model that answers consumptions'),
+  LEAKY_GEMINI_BASE_URL: z.url().optional().describe('Where Gemini is; unset: the stub'),
+  LEAKY_GEMINI_API_KEY: secret(z.string().default('stub').describe('Sent to Gemini')),
+  LEAKY_GEMINI_MODEL: z.string().default('gemini-2.0-flash').describe('Model that answers consumptions'),
+  LEAKY_QWEN_BASE_URL: z.url().optional().describe('Where Qwen is; unset: the stub'),
+  LEAKY_QWEN_API_KEY: secret(z.string().default('stub').describe('Sent to Qwen')),
+  LEAKY_QWEN_MODEL: z.string().default('qwen-plus').describe('Model that answers consumptions'),
+  LEAKY_STUB_LATENCY_MS: count(0, 0).describe('How long the stubs take to answer'),
 };
 
 export const shape = (env: Env<typeof schema> & AddressEnv) => ({

@@ -2,9 +2,9 @@ import { z } from 'zod';
 import { count, secret, type Env } from './fields.js';
 
 export const schema = {
-  LEAKY_PURCHASE_LIMIT_SECONDS: count(600),
+  LEAKY_PURCHASE_LIMIT_SECONDS: count(600).describe('A purchase that is not paid by then is undone'),
   LEAKY_APPROVAL_ABOVE_TOKENS: count(Number.MAX_SAFE_INTEGER).describe('Purchases above this wait for the approve signal'),
-  LEAKY_PAYMENTS: z.enum(['simulator', 'stripe']).default('simulator'),
+  LEAKY_PAYMENTS: z.enum(['simulator', 'stripe']).default('simulator').describe('Who takes the money'),
   LEAKY_STRIPE_API_KEY: secret(z.string().optional().describe('Required when LEAKY_PAYMENTS is stripe')),
   LEAKY_STRIPE_BASE_URL: z.url().optional().describe("Unset: Stripe's own address"),
 };

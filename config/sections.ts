@@ -19,7 +19,29 @@ import * as schedules from './schedules.js';
 import * as telemetry from './telemetry.js';
 import * as temporal from './temporal.js';
 
-/** The sections in the order people read them. A new section is one line in each of the two lists. */
+/** The sections in the order people read them. A new section is a line in each of the three lists. */
+export const sections = {
+  addresses,
+  process,
+  telemetry,
+  postgres,
+  temporal,
+  payloads,
+  redis,
+  kafka,
+  cassandra,
+  discovery,
+  auth,
+  gateway,
+  http,
+  bucket,
+  providers,
+  consumption,
+  purchases,
+  schedules,
+  flags,
+};
+
 export const environmentSchema = z.object({
   ...addresses.schema,
   ...process.schema,

@@ -4,7 +4,7 @@ import { flag, type Env } from './fields.js';
 const LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 
 export const schema = {
-  LEAKY_LOG_LEVEL: z.enum(LEVELS).default('info'),
+  LEAKY_LOG_LEVEL: z.enum(LEVELS).default('info').describe('Lines below it are not written'),
   LEAKY_ACCESS_LOG: z.enum(['off', 'trace', 'debug', 'info']).default('off').describe('Level of the one line for each request'),
   LEAKY_METRICS_PORT: z.coerce
     .number()

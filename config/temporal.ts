@@ -1,10 +1,10 @@
 import { z } from 'zod';
-import { count, flag, port, secret, tlsOptions, tlsSchema, type Env } from './fields.js';
+import { ambient, count, flag, port, secret, tlsOptions, tlsSchema, type Env } from './fields.js';
 
 export const schema = {
   LEAKY_TEMPORAL_ADDRESS: z.string().optional().describe('host:port. Unset: the embedded dev server is started'),
   LEAKY_TEMPORAL_PORT: port(7233).describe('Port of the embedded Temporal dev server'),
-  LEAKY_TEMPORAL_UI_PORT: port(8233),
+  LEAKY_TEMPORAL_UI_PORT: port(8233).describe('Port of the Web UI of the embedded Temporal; 0: none'),
   LEAKY_TEMPORAL_NAMESPACE: z.string().default('default').describe('In Temporal Cloud with its account: leaky-tokens.a1b2c'),
   LEAKY_TEMPORAL_RETENTION_DAYS: count(3).describe(
     'How long a closed workflow can be looked at; leaky setup creates the namespace with it',
@@ -19,7 +19,7 @@ export const schema = {
   LEAKY_DEPLOYMENT_NAME: z.string().default('leaky-tokens').describe('Under which the server keeps the versions of the workers'),
   LEAKY_BUILD_ID: z.string().optional().describe('Names the version of the workers; unset: the package version and a hash of the sources'),
   TEMPORAL_CLI: z.string().optional().describe('Path of the temporal binary'),
-  PATH: z.string().default('').describe('Searched for the temporal binary'),
+  PATH: ambient(z.string().default('').describe('Searched for the temporal binary')),
 };
 
 export const shape = (env: Env<typeof schema>) => ({

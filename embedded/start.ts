@@ -5,6 +5,7 @@ import type { Compose } from '../compose/service.js';
 import { temporalOptions } from '../compose/temporal.js';
 import { ConfigError, type Config } from '../config.js';
 import type { Logger } from '../telemetry/log.js';
+import { hideSecrets, redact } from '../telemetry/redaction.js';
 import { installTemporalRuntime } from '../telemetry/temporal-runtime.js';
 import type { GuardedChild } from './child.js';
 import { lockDataDir, type DataLock } from './lock.js';
@@ -31,7 +32,7 @@ interface Preparation {
 /** The whole system in this process, its databases as children. Resolves when it is ready; ends by signal. */
 export async function startEverything(given: Config, parts: readonly Compose[]): Promise<void> {
   const startedAt = Date.now() - process.uptime() * 1000;
-  const progress = (line: string) => void process.stderr.write(`${line}\n`);
+  const progress = (line: string) => void process.stderr.write(`${redact(line)}\n`);
   const lifecycle = createLifecycle(progress, (error) => progress(error instanceof Error ? error.message : String(error)));
   if (given.startedByNpm) watchParent(() => lifecycle.stop('npm has ended; stopping', 0));
   try {
@@ -39,6 +40,7 @@ export async function startEverything(given: Config, parts: readonly Compose[]):
     lifecycle.onStop(() => Promise.resolve(lock.release()));
     await requireFreePorts(wantedPorts(given));
     const secrets = loadSecrets(given.dataDir);
+    hideSecrets([secrets.postgresPassword, secrets.masterKey, secrets.adminPassword]);
     const { log, file, flush } = createFileLogger(given.logLevel, given.dataDir);
     lifecycle.onStop(() => Promise.resolve(flush()));
     const config = withSecrets(given, secrets);

@@ -1,0 +1,55 @@
+import { text as readAll } from 'node:stream/consumers';
+import { ConfigError, explainConfig, listVariables, readConfig } from '../config.js';
+import { encrypt, parseKeys } from '../config/encryption.js';
+import type { Variable } from '../config/describe.js';
+
+/** The `leaky config` commands. None shows a secret, and only `check` minds a fault. */
+export const configCommands = {
+  /** @throws ConfigError with every fault, unknown variables of the environment included */
+  check(): string {
+    const { warnings } = readConfig();
+    if (warnings.length > 0) throw new ConfigError(`The environment has ${warnings.length} fault(s):\n${indent(warnings)}`);
+    return 'The configuration is sound.\n';
+  },
+
+  print(): string {
+    return table(explainConfig().map(({ name, value, origin }) => [name, value, origin]));
+  },
+
+  list(markdown: boolean): string {
+    const sections = listVariables();
+    if (markdown) return sections.map(({ section, variables }) => `## ${section}\n\n${markdownTable(variables)}`).join('\n');
+    return table(
+      sections.flatMap(({ variables }) => variables.map((variable) => [variable.name, variable.fallback ?? '', noteOf(variable)])),
+    );
+  },
+
+  /** Reads the value from standard input: on the command line others could see it. */
+  async encrypt(name: string): Promise<string> {
+    if (!listVariables().some(({ variables }) => variables.some((variable) => variable.name === name))) {
+      throw new ConfigError(`${name}: no such variable`);
+    }
+    const [key] = parseKeys(readConfig().config.encryptionKeys);
+    if (!key) throw new ConfigError('LEAKY_CONFIG_KEY_FILE: required here, the path of a file with a line id:64 hex digits');
+    return `${encrypt(name, (await readAll(process.stdin)).replace(/\r?\n$/, ''), key)}\n`;
+  },
+};
+
+const indent = (lines: readonly string[]) => lines.map((line) => `  ${line}`).join('\n');
+
+const noteOf = ({ values, secret, description }: Variable) =>
+  [description, `(${values}${secret ? ', secret' : ''})`].filter(Boolean).join(' ');
+
+function table(rows: readonly string[][]): string {
+  const widths = [0, 1].map((column) => Math.max(...rows.map((row) => row[column]!.length).filter((length) => length < 60)));
+  return rows.map(([name = '', value = '', note = '']) => `${name.padEnd(widths[0]!)}  ${value.padEnd(widths[1]!)}  ${note}\n`).join('');
+}
+
+function markdownTable(variables: readonly Variable[]): string {
+  const cell = (text: string) => text.replaceAll('|', '\\|');
+  const rows = variables.map(({ name, values, fallback, description, secret }) => {
+    const value = fallback === undefined ? '' : fallback === '' ? 'empty' : `\`${cell(fallback)}\``;
+    return `| \`${name}\` | ${value} | ${values}${secret ? ', secret' : ''} | ${cell(description)} |\n`;
+  });
+  return `| variable | default | takes | |\n|---|---|---|---|\n${rows.join('')}`;
+}
