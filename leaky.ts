@@ -16,7 +16,7 @@ const SERVICES = {
   analytics: ['the analytics service', async () => (await import('./compose/analytics.js')).composeAnalytics],
   worker: [
     'the workers: purchases, maintenance, batches of dead token services',
-    async () => (await import('./compose/workers.js')).composeWorkers,
+    async () => (await import('./compose/worker-process.js')).composeWorkerProcess,
   ],
   stubs: ['the stubs of the three providers', async () => (await import('./compose/stubs.js')).composeStubs],
 } as const satisfies Record<string, readonly [string, () => Promise<Compose>]>;
@@ -116,6 +116,7 @@ async function runAlone(config: Config, part: Compose): Promise<void> {
   const lifecycle = createLifecycle(
     (line) => log.info(line),
     (error) => log.error({ err: error }, 'stopping in order failed'),
+    config.shutdownLimitMs,
   );
   if (config.startedByNpm) watchParent(() => lifecycle.stop('npm has ended; stopping', 0));
   await startParts({ config, log, lifecycle, alone: false, parts: [part] });

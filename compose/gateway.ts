@@ -16,6 +16,21 @@ export const composeGateway: Compose = async (resources) => {
     services: createServiceList(config.services),
     operations: [...authOperations, ...tokenOperations, ...purchaseOperations, ...analyticsOperations],
     authenticator: await resources.authenticator(),
+    readiness: { auth: untilReached(`${config.services.auth}/oauth2/jwks`) },
   });
   return serverPart('gateway', gateway, resources);
 };
+
+const REACH_TIMEOUT_MS = 2_000;
+
+/**
+ * A gateway that never saw the signing keys could admit nobody. Once it has, it goes on without the auth service, and is not to be
+ * taken out of service for another's sake.
+ */
+function untilReached(url: string): () => Promise<void> {
+  let reached = false;
+  return async () => {
+    reached ||= (await fetch(url, { signal: AbortSignal.timeout(REACH_TIMEOUT_MS) })).ok;
+    if (!reached) throw new Error(`${url} does not answer`);
+  };
+}

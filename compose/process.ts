@@ -1,3 +1,5 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { startDraining } from '../api/http/health.js';
 import type { Config } from '../config.js';
 import type { Logger } from '../telemetry/log.js';
 import { serveMetrics } from './metrics.js';
@@ -16,8 +18,11 @@ export interface Lifecycle {
 const SAME_KEY_PRESS_MS = 1_000;
 const ACTION_TIMEOUT_MS = 60_000;
 
-/** SIGINT and SIGTERM end the process in order; a second one ends it at once (children have watchdogs of their own). */
-export function createLifecycle(onMessage: (line: string) => void, onError: (error: unknown) => void): Lifecycle {
+/**
+ * SIGINT and SIGTERM end the process in order; a second one ends it at once (children have watchdogs of their own), and so does
+ * `limitMs`, when given: what supervises us would kill us a moment later, without a word.
+ */
+export function createLifecycle(onMessage: (line: string) => void, onError: (error: unknown) => void, limitMs?: number): Lifecycle {
   const actions: (() => Promise<void>)[] = [];
   let stoppedAt: number | null = null;
   async function end(exitCode: number): Promise<void> {
@@ -30,12 +35,17 @@ export function createLifecycle(onMessage: (line: string) => void, onError: (err
     }
     process.exit(code);
   }
+  const giveUp = (afterMs: number) => {
+    onError(new Error(`not stopped within ${afterMs / 1000} s; ending now`));
+    process.exit(1);
+  };
   const lifecycle: Lifecycle = {
     onStop: (action) => actions.push(action),
     stop(reason, exitCode) {
       if (stoppedAt !== null) return;
       stoppedAt = Date.now();
       onMessage(reason);
+      if (limitMs !== undefined) setTimeout(giveUp, limitMs, limitMs).unref();
       void end(exitCode);
     },
     get stopping() {
@@ -93,5 +103,10 @@ export async function startParts({ config, log, lifecycle, alone, parts }: RunOp
     log.info({ part: service.name, ms: Date.now() - startingSince }, 'started');
     started.push(service);
   }
+  // Runs first: nobody is to send new work here, and what is on its way before all have noticed is still taken.
+  lifecycle.onStop(async () => {
+    startDraining();
+    await delay(config.shutdownDelayMs);
+  });
   return started;
 }

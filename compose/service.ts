@@ -1,3 +1,4 @@
+import type { Checks } from '../api/http/health.js';
 import type { RunningServer } from '../api/http/service.js';
 import type { RunningWorker } from '../workers/create-worker.js';
 import type { Resources } from './resources.js';
@@ -7,6 +8,8 @@ export interface Service {
   name: string;
   /** Rejects when the part can't go on */
   ended?: Promise<void>;
+  /** Whether it takes work; a part with a server of its own answers for itself */
+  checks?: Checks;
   /** Takes no more work and finishes what it has, within the configured grace */
   stop(): Promise<void>;
 }
@@ -18,7 +21,8 @@ export function serverPart(name: string, server: Pick<RunningServer, 'close'>, {
 }
 
 export function workerPart(worker: RunningWorker): Service {
-  return { name: `worker of ${worker.taskQueue}`, ended: worker.ended, stop: () => worker.stop() };
+  const name = `worker of ${worker.taskQueue}`;
+  return { name, ended: worker.ended, checks: { [name]: () => worker.polled() }, stop: () => worker.stop() };
 }
 
 /** Starts, and stops, at the same time what does not need each other. */
@@ -30,6 +34,7 @@ export const together =
     const started: Service = {
       name,
       ended: Promise.race(parts.flatMap((part) => part.ended ?? [])),
+      checks: Object.assign({}, ...parts.map((part) => part.checks)) as Checks,
       stop: async () => void (await Promise.all(parts.map((part) => part.stop()))),
     };
     const failure = outcomes.find((outcome) => outcome.status === 'rejected');

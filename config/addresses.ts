@@ -8,6 +8,7 @@ export const schema = {
   LEAKY_AUTH_PORT: port(8081).describe('Port of the auth service'),
   LEAKY_TOKENS_PORT: port(8082).describe('Port of the token service'),
   LEAKY_ANALYTICS_PORT: port(8083).describe('Port of the analytics service'),
+  LEAKY_WORKER_PORT: port(8084).describe('Where `leaky worker` answers probes'),
   LEAKY_STUB_QWEN_PORT: port(8091).describe('Port of the stub that answers as Qwen'),
   LEAKY_STUB_GEMINI_PORT: port(8092).describe('Port of the stub that answers as Gemini'),
   LEAKY_STUB_OPENAI_PORT: port(8093).describe('Port of the stub that answers as OpenAI'),
@@ -26,6 +27,7 @@ export const shape = (env: AddressEnv) => ({
     auth: env.LEAKY_AUTH_PORT,
     tokens: env.LEAKY_TOKENS_PORT,
     analytics: env.LEAKY_ANALYTICS_PORT,
+    worker: env.LEAKY_WORKER_PORT,
     stubs: { qwen: env.LEAKY_STUB_QWEN_PORT, gemini: env.LEAKY_STUB_GEMINI_PORT, openai: env.LEAKY_STUB_OPENAI_PORT },
   },
 });

@@ -9,14 +9,20 @@ export const schema = {
   ),
   LEAKY_DATA_DIR: z.string().default('data').describe('The one folder that holds all state of the embedded form'),
   LEAKY_CACHE_DIR: z.string().default('.cache').describe('Downloaded tools (the Temporal CLI)'),
+  LEAKY_SHUTDOWN_DELAY_MS: count(0, 0).describe(
+    'How long a service that is to end still takes requests while it says that it is not ready',
+  ),
   LEAKY_SHUTDOWN_GRACE_MS: count(10_000).describe('How long what is in progress may take after a signal to stop'),
+  LEAKY_SHUTDOWN_LIMIT_MS: count(40_000).describe('A service that has not ended by then ends at once, and says so'),
   npm_lifecycle_event: ambient(z.string().optional().describe('Set by npm: the process then ends when npm does')),
 };
 
 export const shape = (env: Env<typeof schema>) => ({
   dataDir: path.resolve(env.LEAKY_DATA_DIR),
   cacheDir: path.resolve(env.LEAKY_CACHE_DIR),
+  shutdownDelayMs: env.LEAKY_SHUTDOWN_DELAY_MS,
   shutdownGraceMs: env.LEAKY_SHUTDOWN_GRACE_MS,
+  shutdownLimitMs: env.LEAKY_SHUTDOWN_LIMIT_MS,
   encryptionKeys: env.LEAKY_CONFIG_KEY ?? '',
   startedByNpm: env.npm_lifecycle_event !== undefined,
 });

@@ -11,5 +11,11 @@ export function createLogger(level: string, base: Record<string, unknown> = {}, 
     timestamp: pino.stdTimeFunctions.isoTime,
     hooks: { streamWrite: redact },
   };
-  return destination ? pino(options, destination) : pino(options);
+  return pino(options, destination ?? standardOutput());
 }
+
+/**
+ * Written at once: what is left to write at the end would be tried for ever when nobody reads our output any more, and the process
+ * would not end. A line costs less so than by way of the thread pool.
+ */
+const standardOutput = (): DestinationStream => pino.destination({ dest: 1, sync: true });

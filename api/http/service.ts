@@ -11,6 +11,7 @@ import { registry } from '../../telemetry/metrics.js';
 import { accessLog } from './access-log.js';
 import { answerClientError } from './client-error.js';
 import { correlationId } from './correlation.js';
+import { healthRoutes, type Checks } from './health.js';
 import { openApiDocument, openApiRoutes, type Operation } from './openapi.js';
 import { notFound, problemHandler } from './problem.js';
 import { requestTimes } from './request-times.js';
@@ -25,7 +26,7 @@ export interface ServiceOptions {
   /** Mounts the routes; runs after correlation id, security headers and (unless `rawBodies`) JSON parsing. */
   routes: (router: Router) => void;
   /** Each named check resolves when the dependency answers; readiness is all of them. */
-  readiness?: Record<string, () => Promise<unknown>>;
+  readiness?: Checks;
   /** A proxy forwards bodies unread */
   rawBodies?: boolean;
 }
@@ -45,19 +46,7 @@ export function createServiceApp(options: ServiceOptions): Express {
   app.use(
     cors({ origin: config.http.corsOrigins.includes('*') ? '*' : config.http.corsOrigins, exposedHeaders: EXPOSED_HEADERS, maxAge: 600 }),
   );
-  app.get('/health/live', (_req, res) => {
-    res.json({ service: name, status: 'ok', timestamp: new Date().toISOString() });
-  });
-  app.get('/health/ready', async (_req, res) => {
-    const checks = await Promise.all(Object.entries(options.readiness ?? {}).map(readinessCheck));
-    const failed = checks.filter((check) => check.error !== null);
-    res.status(failed.length > 0 ? 503 : 200).json({
-      service: name,
-      status: failed.length > 0 ? 'unavailable' : 'ok',
-      checks: Object.fromEntries(checks.map((check) => [check.name, check.error ?? 'ok'])),
-      timestamp: new Date().toISOString(),
-    });
-  });
+  app.use(healthRoutes(name, options.readiness ?? {}));
   if (config.telemetry.metricsPort === undefined) {
     app.get('/metrics', async (_req, res) => {
       res.type(registry.contentType).send(await exposition());
@@ -93,16 +82,6 @@ const requireJson: express.RequestHandler = (req, _res, next) => {
   if (hasBody && !req.is(['json', '+json'])) throw new Problem('UNSUPPORTED_MEDIA_TYPE', 'Send the body as application/json');
   next();
 };
-
-async function readinessCheck([name, check]: [string, () => Promise<unknown>]): Promise<{ name: string; error: string | null }> {
-  const timeout = new Promise((_, reject) => setTimeout(() => reject(new Error('no answer in 2 s')), 2_000).unref());
-  try {
-    await Promise.race([check(), timeout]);
-    return { name, error: null };
-  } catch (error) {
-    return { name, error: error instanceof Error ? error.message : String(error) };
-  }
-}
 
 export interface RunningServer {
   port: number;

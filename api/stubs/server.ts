@@ -94,6 +94,7 @@ export function createStub({ provider, model, latencyMs, bodyLimitBytes, log }: 
       case 'GET /':
         return send(res, 200, 'text/plain; charset=utf-8', HELP.replaceAll('{provider}', provider));
       case 'GET /health/live':
+      case 'GET /health/startup':
       case 'GET /health/ready':
         return sendJson(res, { service: `stub-${provider}`, status: 'ok', timestamp: new Date().toISOString() });
       case 'GET /control':

@@ -12,7 +12,7 @@ export const cassandraProvision: Provision = {
   containers: (port) => [
     [
       ...['--publish', `127.0.0.1:${port}:9042`, '--env', 'MAX_HEAP_SIZE=512M', '--env', 'HEAP_NEWSIZE=128M'],
-      ...['--env', 'CASSANDRA_ENDPOINT_SNITCH=SimpleSnitch', 'cassandra:5.0.5'],
+      ...['--env', 'CASSANDRA_ENDPOINT_SNITCH=SimpleSnitch', 'cassandra:5.0.9'],
     ],
   ],
   async answers(address) {

@@ -19,7 +19,7 @@ const container = (port: number): string[] => [
     GROUP_INITIAL_REBALANCE_DELAY_MS: '0',
     AUTO_CREATE_TOPICS_ENABLE: 'false',
   }).flatMap(([name, value]) => ['--env', `KAFKA_${name}=${value}`]),
-  'apache/kafka:4.1.0',
+  'apache/kafka:4.4.0',
 ];
 
 export const kafkaProvision: Provision = {

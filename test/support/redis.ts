@@ -6,7 +6,7 @@ export const redisProvision: Provision = {
   variable: 'LEAKY_TEST_REDIS_URL',
   script: 'redis',
   ports: 1,
-  containers: (port) => [['--publish', `127.0.0.1:${port}:6379`, 'redis:7.4.2-alpine', 'redis-server', '--save', '']],
+  containers: (port) => [['--publish', `127.0.0.1:${port}:6379`, 'redis:7.4.2-bookworm', 'redis-server', '--save', '']],
   async answers(address) {
     const client = new Redis(urlOf(address), { lazyConnect: true, connectTimeout: 2_000, retryStrategy: () => null });
     client.on('error', () => undefined);

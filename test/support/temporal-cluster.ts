@@ -11,10 +11,7 @@ export const temporalProvision: Provision = {
   ports: 10,
   // The server shares the database's network, so that the two need no network of their own.
   containers: (port) => [
-    [
-      ...['--publish', `127.0.0.1:${port}:7233`, '--env', 'POSTGRES_USER=temporal', '--env', 'POSTGRES_PASSWORD=temporal'],
-      'postgres:16.9-alpine',
-    ],
+    [...['--publish', `127.0.0.1:${port}:7233`, '--env', 'POSTGRES_USER=temporal', '--env', 'POSTGRES_PASSWORD=temporal'], 'postgres:18.4'],
     [
       ...['--network', `container:${containerName(port)}`, '--env', 'DB=postgres12_pgx', '--env', 'POSTGRES_SEEDS=127.0.0.1'],
       ...['--env', 'DB_PORT=5432', '--env', 'POSTGRES_USER=temporal', '--env', 'POSTGRES_PWD=temporal'],
