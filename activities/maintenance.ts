@@ -1,7 +1,9 @@
 import { heartbeat } from '@temporalio/activity';
 import { PROVIDERS, type ProviderName } from '../contracts/providers.js';
 import { anomalySpans, judgeAnomaly } from '../domain/usage.js';
-import type { ConsumptionRetention, UsageHistory, UsageMaintenance } from './ports.js';
+import type { ConsumptionRetention, Progress, UsageHistory, UsageMaintenance } from './ports.js';
+
+export type { Progress };
 
 export interface MaintenanceDependencies {
   usage: UsageMaintenance;
@@ -13,13 +15,6 @@ export interface MaintenanceDependencies {
 const SHARE_MS = 10_000;
 const FOLD_CHUNK = 20_000;
 const CONSUMPTION_CHUNK = 5_000;
-
-export interface Progress {
-  /** Rows that were taken: deltas folded, or events or consumptions deleted */
-  count: number;
-  /** Nothing was left to do when it stopped */
-  done: boolean;
-}
 
 export interface UsageAnomaly {
   provider: ProviderName;
@@ -39,11 +34,7 @@ export type MaintenanceActivities = ReturnType<typeof createMaintenanceActivitie
 /** All of these are idempotent: a repeated attempt finds less to do. */
 export function createMaintenanceActivities({ usage, history, consumptions }: MaintenanceDependencies) {
   return {
-    foldUsage: (): Promise<Progress> =>
-      work(async () => {
-        const count = await usage.fold(FOLD_CHUNK);
-        return { count, done: count < FOLD_CHUNK };
-      }),
+    foldUsage: (): Promise<Progress> => work(() => usage.fold(FOLD_CHUNK)),
 
     /** @param before ISO-8601; whole hours that ended by then go */
     purgeUsage: (before: string): Promise<Progress> =>

@@ -58,7 +58,10 @@ export class UnstorableEvent extends Error {
   override readonly name = 'UnstorableEvent';
 }
 
-/** Where usage events go. Idempotent on the event id. Stores reject with UnstorableEvent when one of the events is to blame. */
+/**
+ * Where usage events go. Idempotent on the event id: an event may be published any number of times, but never with another content.
+ * Stores reject with UnstorableEvent when one of the events is to blame.
+ */
 export interface UsageSink {
   publish(events: readonly UsageEvent[]): Promise<void>;
 }
@@ -82,11 +85,21 @@ export interface PurchaseLedger {
 
 export type AllocationOutcome = { ok: true } | { ok: false; reason: 'OVER_CAP' | 'VOIDED' };
 
+export interface Progress {
+  /** What was taken: stored batches or roll-ups made, events or consumptions deleted */
+  count: number;
+  /** Nothing was left to do when it stopped */
+  done: boolean;
+}
+
 /** Keeps the usage store small and its reports fast. Readers are exact at any time, whether or not this runs. */
 export interface UsageMaintenance {
-  /** Rolls up what at most `limit` stored batches added; answers how many it took, fewer than `limit` when none is left. */
-  fold(limit: number): Promise<number>;
-  /** Deletes the oldest whole hour of events with its roll-ups, if it ended at or before `before`; answers its events, null when there is none. */
+  /** Rolls up a part of what was stored since the last time; `limit` bounds the rows that it takes at once. */
+  fold(limit: number): Promise<Progress>;
+  /**
+   * Deletes the oldest whole hour of events with its roll-ups, if it ended at or before `before`; answers its events. Null when there
+   * is none, or when the store lets them expire by itself.
+   */
   purgeOldest(before: Date): Promise<number | null>;
 }
 

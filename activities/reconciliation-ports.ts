@@ -1,3 +1,5 @@
+import type { UsageEvent } from '../contracts/events.js';
+
 /** A consumption that has been HELD for longer than any provider call takes. */
 export interface StaleHold {
   id: string;
@@ -13,6 +15,21 @@ export interface StaleHolds {
 export interface OpenWorkflows {
   /** Whether an execution of this id is running. Throws when the engine can't tell: unknown is not closed. */
   isOpen(workflowId: string): Promise<boolean>;
+}
+
+/** A usage event as far as the ledger knows of it. */
+export type RecordedUsage = Pick<UsageEvent, 'id' | 'provider' | 'userId' | 'tokens' | 'allowed'>;
+
+/** What an audit asks a usage store that is not in the ledger's database. Pages are bounded, whatever the number of events. */
+export interface UsageBooks {
+  /** Older events may have expired */
+  keptSince(): Date;
+  /** The events of these ids that are stored */
+  find(ids: readonly string[]): Promise<Map<string, RecordedUsage>>;
+  /** Every stored event, in no order */
+  all(): AsyncIterable<RecordedUsage[]>;
+  /** Recounts the events; answers how many counts of the roll-ups differ from the recount. Reads every event. */
+  rollUpMismatches(): Promise<number>;
 }
 
 /** One law of the ledger and what breaks it. */
@@ -33,6 +50,6 @@ export interface AuditReport {
 }
 
 export interface Auditor {
-  /** Checks every invariant in one snapshot. What is younger than `graceSeconds` may still be on its way and counts for nothing. */
+  /** Checks every invariant, those of the ledger in one snapshot. What is younger than `graceSeconds` may still be on its way and counts for nothing. */
   audit(graceSeconds: number): Promise<AuditReport>;
 }

@@ -1,4 +1,3 @@
-import { createUsageReader } from '../adapters/postgres/usage-reader.js';
 import { startAnalytics } from '../api/analytics/service.js';
 import { startEventConsumption } from './event-consumer.js';
 import { hasKafka } from './kafka.js';
@@ -7,7 +6,7 @@ import { group, serverPart, type Compose } from './service.js';
 export const composeAnalytics: Compose = async (resources) => {
   const { config, log } = resources;
   const { required } = await resources.authenticator();
-  const usage = createUsageReader(resources.database());
+  const usage = resources.usageStore().reader;
   const server = await startAnalytics({ config, log, usage, memberships: resources.memberships(), authenticate: required });
   const serving = serverPart('analytics', server, resources);
   return hasKafka(config) ? group('analytics', [startEventConsumption(resources), serving]) : serving;

@@ -3,14 +3,16 @@ import { createPool } from '../adapters/postgres/pool.js';
 import type { AuditReport } from '../activities/reconciliation-ports.js';
 import type { Config } from '../config.js';
 import { withDatabaseUrl } from '../embedded/borrow-postgres.js';
+import { openUsageStore } from './usage-store.js';
 
 /** Checks the ledger's laws on the configured database and prints the verdict. @returns whether it is sound */
 export async function runAudit(config: Config, options: { graceSeconds: number; json: boolean }): Promise<boolean> {
   const report = await withDatabaseUrl(config, async (url) => {
     const pool = createPool(url, 1);
-    return createAuditor(pool)
+    const usage = openUsageStore(config, () => pool);
+    return createAuditor(pool, usage.books)
       .audit(options.graceSeconds)
-      .finally(() => pool.end());
+      .finally(() => Promise.all([usage.close(), pool.end()]));
   });
   process.stdout.write(options.json ? `${JSON.stringify(report)}\n` : describe(report));
   return report.breaches.length === 0;

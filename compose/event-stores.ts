@@ -1,6 +1,5 @@
 import type { PurchaseEventSink, UsageSink } from '../activities/ports.js';
 import { createPurchaseEventSink } from '../adapters/postgres/purchase-events.js';
-import { createUsageSink } from '../adapters/postgres/usage-sink.js';
 import type { Resources } from './resources.js';
 
 export interface EventSinks {
@@ -9,6 +8,6 @@ export interface EventSinks {
 }
 
 /** Where events end up, whichever way they come. */
-export function openEventStores({ database }: Pick<Resources, 'database'>): EventSinks {
-  return { usage: createUsageSink(database()), purchases: createPurchaseEventSink(database()) };
+export function openEventStores({ database, usageStore }: Pick<Resources, 'database' | 'usageStore'>): EventSinks {
+  return { usage: usageStore().sink, purchases: createPurchaseEventSink(database()) };
 }

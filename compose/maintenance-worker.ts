@@ -5,8 +5,6 @@ import { createConsumptionRetention } from '../adapters/postgres/consumption-ret
 import { createConsumptionLedger } from '../adapters/postgres/ledger.js';
 import { createBooksState } from '../adapters/postgres/books-state.js';
 import { createStaleHolds } from '../adapters/postgres/stale-holds.js';
-import { createUsageMaintenance } from '../adapters/postgres/usage-maintenance.js';
-import { createUsageReader } from '../adapters/postgres/usage-reader.js';
 import { createOpenWorkflows } from '../adapters/temporal/open-workflows.js';
 import { TASK_QUEUES } from '../contracts/temporal.js';
 import { ensureSchedules } from '../temporal-config/schedules.js';
@@ -21,6 +19,7 @@ import { payloadKeys, workerBase } from './temporal.js';
 export const composeMaintenanceWorker: Compose = async (resources) => {
   const { config, log } = resources;
   const database = resources.database();
+  const usage = resources.usageStore();
   const temporal = await resources.temporal();
   const attributes = await ensureSearchAttributes(temporal.connection, temporal.namespace);
   const amiss = attributes.filter(({ state }) => state === 'differs' || state === 'by hand');
@@ -31,16 +30,16 @@ export const composeMaintenanceWorker: Compose = async (resources) => {
     taskQueue: TASK_QUEUES.maintenance,
     activities: {
       ...createMaintenanceActivities({
-        usage: createUsageMaintenance(database),
-        history: createUsageReader(database),
+        usage: usage.maintenance,
+        history: usage.reader,
         consumptions: createConsumptionRetention(database),
       }),
       ...createReconciliationActivities({
-        stale: createStaleHolds(database),
+        stale: createStaleHolds(database, usage.books),
         workflows: createOpenWorkflows(temporal.client),
         ledger: createConsumptionLedger(database, { enforceQuota: config.flags.quotaEnforcement }),
         usage: resources.events().usage,
-        auditor: createAuditor(database),
+        auditor: createAuditor(database, usage.books),
         log,
       }),
     },

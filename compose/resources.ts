@@ -14,6 +14,7 @@ import type { Logger } from '../telemetry/log.js';
 import { installTemporalRuntime } from '../telemetry/temporal-runtime.js';
 import { openEventStores, type EventSinks } from './event-stores.js';
 import { hasKafka, kafkaSinks, openPublisher } from './kafka.js';
+import { openUsageStore, type UsageStore } from './usage-store.js';
 import { temporalOptions } from './temporal.js';
 
 /**
@@ -26,6 +27,8 @@ export interface Resources {
   database(): Database;
   temporal(): Promise<Temporal>;
   providers(): ReturnType<typeof createProviders>;
+  /** Where usage is kept and read */
+  usageStore(): UsageStore;
   /** The stores that analytics reads */
   eventStores(): EventSinks;
   /** Where activities put their events */
@@ -64,7 +67,12 @@ export function createResources({ config, log, alone }: ResourceOptions): Resour
     closings.push(() => connected.close());
     return connected;
   });
-  const eventStores = once(() => openEventStores({ database }));
+  const usageStore = once(() => {
+    const store = openUsageStore(config, database);
+    closings.push(() => store.close());
+    return store;
+  });
+  const eventStores = once(() => openEventStores({ database, usageStore }));
   const publisher = once(() => {
     const opened = openPublisher(config, log);
     closings.push(() => opened.close());
@@ -92,6 +100,7 @@ export function createResources({ config, log, alone }: ResourceOptions): Resour
     database,
     temporal,
     providers,
+    usageStore,
     eventStores,
     events: once(() => (hasKafka(config) ? kafkaSinks(config, publisher()) : eventStores())),
     publisher,

@@ -1,4 +1,5 @@
 import type { Config } from '../config.js';
+import { cassandraSetup } from './cassandra.js';
 import type { Resources } from './resources.js';
 import { temporalStep } from './temporal-setup.js';
 
@@ -13,7 +14,7 @@ export interface SetupStep {
 }
 
 /** In this order. The schema of PostgreSQL is the business of `leaky migrate`. */
-const STEPS: readonly SetupStep[] = [temporalStep];
+const STEPS: readonly SetupStep[] = [temporalStep, cassandraSetup];
 
 /** Runs the steps of the servers that are configured. @throws Error naming the server whose step failed */
 export async function setUp(resources: Resources, say: (line: string) => void): Promise<void> {

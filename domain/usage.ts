@@ -19,10 +19,10 @@ export const ceilTo = (ms: number, stepSeconds: number): number => Math.ceil(ms 
 
 /**
  * Splits a span into pieces that are disjoint, in order and cover it exactly, each aligned to its grain and as coarse as
- * possible. With `withinSeconds`, no piece crosses a multiple of it: the buckets of a chart.
+ * possible. With `withinSeconds`, no piece crosses a multiple of it: the buckets of a chart. `grains` rise, each divides the next.
  */
-export function cover(span: Span, withinSeconds?: number): Piece[] {
-  const usable = GRAINS_SECONDS.filter((grain) => withinSeconds === undefined || withinSeconds % grain === 0);
+export function cover(span: Span, withinSeconds?: number, grains: readonly number[] = GRAINS_SECONDS): Piece[] {
+  const usable = grains.filter((grain) => withinSeconds === undefined || withinSeconds % grain === 0);
   return split(span, [...usable].reverse());
 }
 

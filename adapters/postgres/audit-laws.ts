@@ -3,7 +3,13 @@ import type { Breach } from '../../activities/reconciliation-ports.js';
 /** `breaks` selects one id for each breach. `settings.settled_before` is the time before which nothing may be on its way. */
 export interface Law extends Pick<Breach, 'invariant' | 'law'> {
   breaks: string;
+  /** Holds only where the usage events are in the same database; for another store there is usage-elsewhere.ts */
+  usageHere?: true;
 }
+
+export const EVENT_OF_EACH = 'every consumption that ended is in the usage events, with the same outcome';
+export const CHARGE_OF_EACH = 'every allowed usage event was charged in the ledger';
+export const ROLL_UPS = 'roll-ups equal a recount of the raw events';
 
 /** Longer than the 10-minute limit and the capture that may be under way when it ends. */
 const SAGA_PATIENCE = `interval '20 minutes'`;
@@ -78,7 +84,8 @@ export const LAWS: readonly Law[] = [
   },
   {
     invariant: 3,
-    law: 'every consumption that ended is in the usage events, with the same outcome',
+    law: EVENT_OF_EACH,
+    usageHere: true,
     breaks: `SELECT c.id FROM consumptions c CROSS JOIN settings LEFT JOIN usage_events u ON u.id = c.id
               WHERE c.state <> 'HELD' AND c.decided_at < settings.settled_before
                 AND (u.id IS NULL OR (u.provider, u.user_id, u.tokens, u.allowed) IS DISTINCT FROM
@@ -87,7 +94,8 @@ export const LAWS: readonly Law[] = [
   {
     invariant: 3,
     // Against the ledger, whose entries stay: retention deletes consumptions a little before their events.
-    law: 'every allowed usage event was charged in the ledger',
+    law: CHARGE_OF_EACH,
+    usageHere: true,
     breaks: `SELECT u.id FROM usage_events u LEFT JOIN ledger_entries e ON e.ref_id = u.id AND e.kind = 'settle'
               WHERE u.allowed AND e.allowance_tokens + e.purchased_tokens IS DISTINCT FROM u.tokens`,
   },

@@ -45,7 +45,8 @@ export function createUsageMaintenance(database: Database): UsageMaintenance {
       inLongTransaction(database, async (connection) => {
         await connection.query(patient(LOCK));
         const { rows } = await connection.query<{ deltas: number }>(patient(FOLD, [limit, GRAINS_SECONDS]));
-        return rows[0]?.deltas ?? 0;
+        const count = rows[0]?.deltas ?? 0;
+        return { count, done: count < limit };
       }),
 
     purgeOldest: (before) =>

@@ -24,31 +24,48 @@ export function event(overrides: Partial<UsageEvent> = {}): UsageEvent {
   };
 }
 
-/** What `summarise` must answer, counted from the raw events alone. */
-export async function recount(
-  database: Pick<Database, 'query'>,
+/** What `summarise` must answer, counted from these events alone. */
+export function recountOf(
+  events: Iterable<UsageEvent>,
   provider: ProviderName,
   visibility: Visibility,
   window: { from: Date; to: Date },
-): Promise<UsageSummary> {
-  const { rows } = await database.query<{ user_id: string; org_id: string | null; tokens: number; allowed: boolean }>(
-    `SELECT user_id, org_id, tokens, allowed FROM usage_events WHERE provider = $1 AND occurred_at >= $2 AND occurred_at < $3`,
-    [provider, window.from.toISOString(), window.to.toISOString()],
-  );
-  const visible = rows.filter(
-    (row) => visibility === 'all' || row.user_id === visibility.userId || (row.org_id !== null && visibility.orgIds.includes(row.org_id)),
-  );
+): UsageSummary {
   const users = new Map<string, { userId: string; totalTokens: number; events: number }>();
-  for (const row of visible) {
-    const user = users.get(row.user_id) ?? { userId: row.user_id, totalTokens: 0, events: 0 };
-    users.set(row.user_id, { ...user, totalTokens: user.totalTokens + (row.allowed ? row.tokens : 0), events: user.events + 1 });
+  const sum = { events: 0, allowedEvents: 0, tokens: 0 };
+  for (const { userId, allowed, tokens } of visibleOf(events, provider, visibility, window)) {
+    const user = users.get(userId) ?? { userId, totalTokens: 0, events: 0 };
+    users.set(userId, { userId, totalTokens: user.totalTokens + (allowed ? tokens : 0), events: user.events + 1 });
+    sum.events += 1;
+    sum.allowedEvents += allowed ? 1 : 0;
+    sum.tokens += allowed ? tokens : 0;
   }
-  const allowed = visible.filter((row) => row.allowed);
-  return {
-    events: visible.length,
-    allowedEvents: allowed.length,
-    tokens: allowed.reduce((sum, row) => sum + row.tokens, 0),
-    uniqueUsers: users.size,
-    topUsers: [...users.values()].sort((a, b) => b.totalTokens - a.totalTokens || b.events - a.events || (a.userId < b.userId ? -1 : 1)),
-  };
+  const topUsers = [...users.values()].sort(
+    (a, b) => b.totalTokens - a.totalTokens || b.events - a.events || (a.userId < b.userId ? -1 : 1),
+  );
+  return { ...sum, uniqueUsers: users.size, topUsers };
+}
+
+export function visibleOf(
+  events: Iterable<UsageEvent>,
+  provider: ProviderName,
+  visibility: Visibility,
+  { from, to }: { from: Date; to: Date },
+): UsageEvent[] {
+  return [...events].filter(
+    (one) =>
+      one.provider === provider &&
+      Date.parse(one.timestamp) >= from.getTime() &&
+      Date.parse(one.timestamp) < to.getTime() &&
+      (visibility === 'all' || one.userId === visibility.userId || (one.orgId !== null && visibility.orgIds.includes(one.orgId))),
+  );
+}
+
+/** The events as they are stored in PostgreSQL, in the snapshot of the connection. */
+export async function storedEvents(database: Pick<Database, 'query'>): Promise<UsageEvent[]> {
+  const { rows } = await database.query<Omit<UsageEvent, 'timestamp'> & { at: Date }>(
+    `SELECT id, occurred_at AS at, provider, user_id AS "userId", org_id AS "orgId", tokens, allowed, reason, request_id AS "requestId", tag
+       FROM usage_events`,
+  );
+  return rows.map(({ at, ...event }) => ({ ...event, timestamp: at.toISOString() }));
 }
