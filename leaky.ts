@@ -30,7 +30,7 @@ export async function run(args: readonly string[]): Promise<void> {
     program
       .command(name)
       .description(`only ${description}`)
-      .action(guarded(async (config) => runAlone(config, await load())));
+      .action(guarded(async (config) => runAlone(config, name, await load())));
   }
   program.command('migrate').description('bring the database schema up to date and end').action(guarded(migrateOnly));
   program
@@ -106,7 +106,7 @@ async function start(config: Config): Promise<void> {
   await startEverything(config, everything);
 }
 
-async function runAlone(config: Config, part: Compose): Promise<void> {
+async function runAlone(config: Config, name: string, part: Compose): Promise<void> {
   const [{ createLifecycle, startParts }, { createLogger }, { watchParent }] = await Promise.all([
     import('./compose/process.js'),
     import('./telemetry/log.js'),
@@ -119,7 +119,7 @@ async function runAlone(config: Config, part: Compose): Promise<void> {
     config.shutdownLimitMs,
   );
   if (config.startedByNpm) watchParent(() => lifecycle.stop('npm has ended; stopping', 0));
-  await startParts({ config, log, lifecycle, alone: false, parts: [part] });
+  await startParts({ name: `leaky-${name}`, config, log, lifecycle, alone: false, parts: [part] });
 }
 
 async function migrateOnly(config: Config): Promise<void> {

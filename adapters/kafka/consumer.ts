@@ -2,6 +2,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import type { Consumer, EachBatchPayload, Kafka, KafkaMessage } from 'kafkajs';
 import type { Hold, Received } from '../../consumers/ports.js';
 import type { Logger } from '../../telemetry/log.js';
+import { activeTracer } from '../../telemetry/tracing.js';
 import { within } from './deadline.js';
 
 /** What is done with the messages of a topic; see consumers/ingest.ts. */
@@ -85,7 +86,8 @@ export function startEventConsumer(options: EventConsumerOptions): EventConsumer
     const hold: Hold = { alive: () => isRunning() && !isStale() && !stopping.signal.aborted, heartbeat };
     for (let from = 0; from < batch.messages.length && hold.alive(); from += CHUNK) {
       const messages = batch.messages.slice(from, from + CHUNK);
-      if (!(await known.taker.take(messages.map(received(known.label, batch.partition)), hold))) return;
+      const take = () => known.taker.take(messages.map(received(known.label, batch.partition)), hold);
+      if (!(await inTracesOf(known.label, messages, take))) return;
       const last = messages.at(-1);
       if (last) resolveOffset(last.offset);
       await commitOffsetsIfNecessary(uncommittedOffsets());
@@ -115,6 +117,15 @@ export function startEventConsumer(options: EventConsumerOptions): EventConsumer
       await running;
     },
   };
+}
+
+/** In the trace of the message that is sampled first, with links to the others. */
+function inTracesOf<T>(label: string, messages: readonly KafkaMessage[], work: () => Promise<T>): Promise<T> {
+  const tracer = activeTracer();
+  if (!tracer) return work();
+  const attributes = { 'messaging.system': 'kafka', 'messaging.batch.message_count': messages.length };
+  const carriers = messages.map(({ headers }) => headers ?? {});
+  return tracer.continued(`process ${label}`, carriers, { kind: 'consumer', attributes }, work);
 }
 
 async function leave(consumer: Consumer, log: Logger): Promise<void> {

@@ -2,6 +2,7 @@ import { Partitioners, type Kafka, type Message, type Producer, type RecordMetad
 import { GroupCommit } from '../../domain/group-commit.js';
 import { eventMetrics } from '../../telemetry/event-metrics.js';
 import type { Logger } from '../../telemetry/log.js';
+import { traced, traceHeaders } from '../../telemetry/tracing.js';
 import { within } from './deadline.js';
 
 export interface Publisher {
@@ -65,7 +66,10 @@ export function createPublisher({ kafka, log, label = (topic) => topic }: Publis
   return {
     async publish(topic, messages) {
       if (messages.length === 0) return;
-      const submitted = commits.submit({ topic, messages });
+      const attributes = { 'messaging.system': 'kafka', 'messaging.batch.message_count': messages.length };
+      const submitted = traced(`publish ${label(topic)}`, { kind: 'producer', attributes }, () =>
+        commits.submit({ topic, messages: withTrace(messages) }),
+      );
       pending.add(submitted);
       await submitted.finally(() => pending.delete(submitted));
     },
@@ -76,6 +80,13 @@ export function createPublisher({ kafka, log, label = (topic) => topic }: Publis
       await last?.then((tracked) => tracked.disconnect()).catch(() => undefined);
     },
   };
+}
+
+/** A message that was consumed and goes on, as a dead letter does, keeps the trace it came with. */
+function withTrace(messages: readonly Message[]): readonly Message[] {
+  const trace = traceHeaders();
+  if (trace['traceparent'] === undefined) return messages;
+  return messages.map((message) => ({ ...message, headers: { ...trace, ...message.headers } }));
 }
 
 /** Only after its attempts have ended: kafkajs would connect a disconnected producer again for the next one. */

@@ -8,6 +8,7 @@ import { Problem } from '../../contracts/errors.js';
 import type { Logger } from '../../telemetry/log.js';
 import { exposition } from '../../telemetry/exposition.js';
 import { registry } from '../../telemetry/metrics.js';
+import { activeTracer } from '../../telemetry/tracing.js';
 import { accessLog } from './access-log.js';
 import { answerClientError } from './client-error.js';
 import { correlationId } from './correlation.js';
@@ -15,6 +16,7 @@ import { healthRoutes, type Checks } from './health.js';
 import { openApiDocument, openApiRoutes, type Operation } from './openapi.js';
 import { notFound, problemHandler } from './problem.js';
 import { requestTimes } from './request-times.js';
+import { traceRequests } from './trace-requests.js';
 
 export interface ServiceOptions {
   name: string;
@@ -42,6 +44,8 @@ export function createServiceApp(options: ServiceOptions): Express {
   app.set('trust proxy', [...config.http.trustedProxies, ...(options.rawBodies ? [] : config.http.trustedGateways)]);
   app.use(correlationId);
   app.use(requestTimes(name));
+  const tracer = activeTracer();
+  if (tracer) app.use(traceRequests(tracer, { service: name, takeParent: !options.rawBodies || config.telemetry.traceCallers }));
   if (config.telemetry.accessLog) app.use(accessLog(name, log, config.telemetry.accessLog));
   app.use(
     cors({ origin: config.http.corsOrigins.includes('*') ? '*' : config.http.corsOrigins, exposedHeaders: EXPOSED_HEADERS, maxAge: 600 }),
