@@ -18,6 +18,10 @@ const SERVICES = {
     'the workers: purchases, maintenance, batches of dead token services',
     async () => (await import('./compose/worker-process.js')).composeWorkerProcess,
   ],
+  'codec-server': [
+    'the codec server: shows encrypted payloads to the Temporal Web UI and CLI',
+    async () => (await import('./compose/codec-server.js')).composeCodecServer,
+  ],
   stubs: ['the stubs of the three providers', async () => (await import('./compose/stubs.js')).composeStubs],
 } as const satisfies Record<string, readonly [string, () => Promise<Compose>]>;
 

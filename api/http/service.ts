@@ -31,6 +31,8 @@ export interface ServiceOptions {
   readiness?: Checks;
   /** A proxy forwards bodies unread */
   rawBodies?: boolean;
+  /** Pages of the allowed origins may send cookies */
+  corsCredentials?: boolean;
 }
 
 /** What every service has: correlation id, security headers, body limit, health, metrics, API docs and one error shape. */
@@ -48,7 +50,12 @@ export function createServiceApp(options: ServiceOptions): Express {
   if (tracer) app.use(traceRequests(tracer, { service: name, takeParent: !options.rawBodies || config.telemetry.traceCallers }));
   if (config.telemetry.accessLog) app.use(accessLog(name, log, config.telemetry.accessLog));
   app.use(
-    cors({ origin: config.http.corsOrigins.includes('*') ? '*' : config.http.corsOrigins, exposedHeaders: EXPOSED_HEADERS, maxAge: 600 }),
+    cors({
+      origin: config.http.corsOrigins.includes('*') ? '*' : config.http.corsOrigins,
+      credentials: options.corsCredentials ?? false,
+      exposedHeaders: EXPOSED_HEADERS,
+      maxAge: 600,
+    }),
   );
   app.use(healthRoutes(name, options.readiness ?? {}));
   if (config.telemetry.metricsPort === undefined) {
