@@ -7,7 +7,7 @@ export const wirePayload = z
   .object({ metadata: z.record(z.string(), bytes).default({}), data: bytes.default('') })
   .openapi('Payload', { example: { metadata: { encoding: 'anNvbi9wbGFpbg==' }, data: 'InRleHQi' } });
 
-/** What Temporal's remote codec protocol sends and expects back, in the same order. */
-export const wirePayloads = z.object({ payloads: z.array(wirePayload) }).openapi('Payloads');
+/** What Temporal's remote codec protocol sends and expects back, in the same order. The CLI leaves an empty list out. */
+export const wirePayloads = z.object({ payloads: z.array(wirePayload).default([]) }).openapi('Payloads');
 
 export type WirePayload = z.output<typeof wirePayload>;
