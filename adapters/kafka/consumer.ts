@@ -26,7 +26,8 @@ export interface EventConsumer {
   stop(): Promise<void>;
 }
 
-const CHUNK = 1_000;
+/** Stored and committed at a time; larger ones would save little and be repeated as a whole. */
+const CHUNK = 250;
 const PARTITIONS_AT_A_TIME = 3;
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 15_000;
@@ -53,7 +54,7 @@ export function startEventConsumer(options: EventConsumerOptions): EventConsumer
       maxWaitTimeInMs: 1_000,
       allowAutoTopicCreation: false,
       // A failed consumer is not patched up by the driver but replaced, here, in one way for all failures.
-      retry: { retries: 3, initialRetryTime: 200, maxRetryTime: 2_000, restartOnFailure: () => Promise.resolve(false) },
+      retry: { restartOnFailure: () => Promise.resolve(false) },
     });
     const crashed = new Promise<Error>((resolve) => consumer.on(consumer.events.CRASH, ({ payload }) => resolve(payload.error)));
     consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
@@ -61,22 +62,30 @@ export function startEventConsumer(options: EventConsumerOptions): EventConsumer
       pauseMs = FIRST_PAUSE_MS;
       log.info({ groupId, assignment: payload.memberAssignment }, 'consuming events');
     });
+    const started = begin(consumer);
+    const failed = started.then(() => crashed);
+    failed.catch(() => undefined);
     try {
-      await consumer.connect();
-      // A group without offsets, or with offsets of messages that retention has deleted, begins with the oldest message there is.
-      await consumer.subscribe({ topics: [...topics.keys()], fromBeginning: true });
-      await consumer.run({
-        autoCommit: false,
-        eachBatchAutoResolve: false,
-        partitionsConsumedConcurrently: PARTITIONS_AT_A_TIME,
-        eachBatch: (payload) => takeBatch(payload),
-      });
-      const error = await Promise.race([crashed, stopped]);
+      const error = await Promise.race([failed, stopped]);
       if (error) throw error;
     } finally {
       joined = false;
       await leave(consumer, log);
+      // Stopped while it was still joining: it must not go on when it has joined.
+      void started.then(() => consumer.disconnect()).catch(() => undefined);
     }
+  }
+
+  async function begin(consumer: Consumer): Promise<void> {
+    await consumer.connect();
+    // A group without offsets, or with offsets of messages that retention has deleted, begins with the oldest message there is.
+    await consumer.subscribe({ topics: [...topics.keys()], fromBeginning: true });
+    await consumer.run({
+      autoCommit: false,
+      eachBatchAutoResolve: false,
+      partitionsConsumedConcurrently: PARTITIONS_AT_A_TIME,
+      eachBatch: (payload) => takeBatch(payload),
+    });
   }
 
   async function takeBatch(payload: EachBatchPayload): Promise<void> {
