@@ -7,17 +7,7 @@ import type { UsageSink } from '../../activities/ports.js';
 import { distRoot } from '../../root.js';
 import { event, id } from '../analytics/events.js';
 import { eventually } from '../support/eventually.js';
-
-/** Where the consumer puts the events, as the count sees it. */
-export interface FaultStore {
-  name: string;
-  /** For the consumer's process */
-  environment: Record<string, string>;
-  /** Every stored event, read from the raw events: an id that is stored twice is there twice */
-  ids(): Promise<string[]>;
-  /** Events as the roll-ups count them, which would count one twice without a second row */
-  counted(): Promise<number>;
-}
+import type { FaultStore } from './event-fault-stores.js';
 
 export interface EventKills {
   events: number;

@@ -2,11 +2,14 @@ import assert from 'node:assert/strict';
 import type { Resources } from '../../compose/resources.js';
 import { withTopics } from '../kafka/support.js';
 import { withDatabase } from '../support/postgres.js';
-import { killConsumers, type FaultStore } from './event-kills.js';
+import { withKeyspace } from '../support/keyspace.js';
+import { cassandraStore, postgresStore } from './event-fault-stores.js';
+import { killConsumers } from './event-kills.js';
 
-/** `npm run fault:events -- --events 100000 --kills 5` sets these; CI does the short form. */
+/** `npm run fault:events -- --events 100000 --kills 5 --store cassandra` sets these; CI does the short form. */
 const EVENTS = Number(process.env.LEAKY_FAULT_EVENTS ?? 5_000);
 const KILLS = Number(process.env.LEAKY_FAULT_KILLS ?? 2);
+const STORE = process.env.LEAKY_FAULT_STORE ?? 'cassandra';
 
 describe('kill -9 of the consumer of events', function () {
   this.timeout(60_000 + KILLS * 30_000 + EVENTS * 10);
@@ -14,19 +17,7 @@ describe('kill -9 of the consumer of events', function () {
   after(() => resources?.close());
   const database = withDatabase();
   const topics = withTopics();
-
-  const store = (): FaultStore => ({
-    name: 'PostgreSQL',
-    environment: { LEAKY_POSTGRES_URL: database().url },
-    ids: async () => (await database().pool.query<{ id: string }>('SELECT id FROM usage_events')).rows.map((row) => row.id),
-    counted: async () => {
-      const counts = await database().pool.query<{ count: number }>(
-        `SELECT coalesce((SELECT sum(events) FROM usage_deltas), 0)::int
-              + coalesce((SELECT sum(events) FROM usage_rollups WHERE grain = 60), 0)::int AS count`,
-      );
-      return counts.rows[0]?.count ?? 0;
-    },
-  });
+  const keyspace = STORE === 'cassandra' ? withKeyspace() : null;
 
   it(`${EVENTS} events, ${KILLS} kills: none is missing, none is double, counted by id and by roll-ups`, async () => {
     const { names, admin, environment } = topics();
@@ -34,7 +25,7 @@ describe('kill -9 of the consumer of events', function () {
     const outcome = await killConsumers({
       events: EVENTS,
       kills: KILLS,
-      store: store(),
+      store: keyspace ? cassandraStore(keyspace(), database()) : postgresStore(database()),
       usage: resources.events().usage,
       environment: { ...environment, LEAKY_LOG_LEVEL: 'error' },
       committed: async () => sentTo(await admin.fetchTopicOffsets(names.usage)) - (await topics().lag(names.usage)),
