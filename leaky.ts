@@ -18,10 +18,6 @@ const SERVICES = {
     'the workers: purchases, maintenance, batches of dead token services',
     async () => (await import('./compose/worker-process.js')).composeWorkerProcess,
   ],
-  'codec-server': [
-    'the codec server: shows encrypted payloads to the Temporal Web UI and CLI',
-    async () => (await import('./compose/codec-server.js')).composeCodecServer,
-  ],
   stubs: ['the stubs of the three providers', async () => (await import('./compose/stubs.js')).composeStubs],
 } as const satisfies Record<string, readonly [string, () => Promise<Compose>]>;
 
@@ -34,7 +30,7 @@ export async function run(args: readonly string[]): Promise<void> {
     program
       .command(name)
       .description(`only ${description}`)
-      .action(guarded(async (config) => runAlone(config, name, await load())));
+      .action(guarded(async (config) => runAlone(config, await load())));
   }
   program.command('migrate').description('bring the database schema up to date and end').action(guarded(migrateOnly));
   program
@@ -74,6 +70,10 @@ export async function run(args: readonly string[]): Promise<void> {
     .argument('<variable>')
     .action((name: string) => printed((commands) => commands.encrypt(name))());
   program
+    .command('health')
+    .description('ask the services that listen on this host whether they are ready; exit code 1 when one is not, or there is none')
+    .action(guarded(health));
+  program
     .command('audit')
     .description('check the invariants of the ledger on the configured database; exit code 1 on any breach')
     .option('--grace <seconds>', 'what is younger may still be on its way', '60')
@@ -110,7 +110,7 @@ async function start(config: Config): Promise<void> {
   await startEverything(config, everything);
 }
 
-async function runAlone(config: Config, name: string, part: Compose): Promise<void> {
+async function runAlone(config: Config, part: Compose): Promise<void> {
   const [{ createLifecycle, startParts }, { createLogger }, { watchParent }] = await Promise.all([
     import('./compose/process.js'),
     import('./telemetry/log.js'),
@@ -123,7 +123,7 @@ async function runAlone(config: Config, name: string, part: Compose): Promise<vo
     config.shutdownLimitMs,
   );
   if (config.startedByNpm) watchParent(() => lifecycle.stop('npm has ended; stopping', 0));
-  await startParts({ name: `leaky-${name}`, config, log, lifecycle, alone: false, parts: [part] });
+  await startParts({ config, log, lifecycle, alone: false, parts: [part] });
 }
 
 async function migrateOnly(config: Config): Promise<void> {
@@ -158,6 +158,11 @@ async function withResources(config: Config, action: (resources: Resources) => P
   } finally {
     await resources.close();
   }
+}
+
+async function health(config: Config): Promise<void> {
+  const { checkHealth } = await import('./compose/health.js');
+  if (!(await checkHealth(config))) process.exitCode = 1;
 }
 
 async function audit(config: Config, { grace, json }: { grace: string; json: boolean }): Promise<void> {
