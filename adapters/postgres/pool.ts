@@ -1,5 +1,4 @@
 import pg from 'pg';
-import { tracePool } from './traced-pool.js';
 
 export type Database = pg.Pool;
 export type Connection = pg.PoolClient;
@@ -35,7 +34,7 @@ export function createPool(url: string, size: number, { statementTimeoutMs = 8_0
   });
   // An idle connection that breaks (server restart) is dropped by the pool; without a listener the process would end.
   pool.on('error', () => undefined);
-  return tracePool(pool);
+  return pool;
 }
 
 const PATIENCE_MS = 3_600_000;

@@ -1,4 +1,3 @@
-import type { WorkerDeploymentVersion } from '@temporalio/common';
 import type { RequestHandler } from 'express';
 import { Router } from 'express';
 import { createConsumptionActivities } from '../../activities/consumption.js';
@@ -12,7 +11,7 @@ import type { Database } from '../../adapters/postgres/pool.js';
 import { createQuotaStore } from '../../adapters/postgres/quota-store.js';
 import { createUsageSink } from '../../adapters/postgres/usage-sink.js';
 import { createProviders } from '../../adapters/providers/index.js';
-import { connectTemporal, type TemporalOptions } from '../../adapters/temporal/connection.js';
+import { connectTemporal, type Temporal } from '../../adapters/temporal/connection.js';
 import { startStubs } from '../../api/stubs/index.js';
 import { MemoryIntake } from '../../api/tokens/intake.js';
 import { startTokens } from '../../api/tokens/service.js';
@@ -45,9 +44,7 @@ export interface ConsumeAnswer {
 export interface RigOptions {
   database: Database;
   /** Connects to the same server, as a process of its own would: a connection takes one worker of a queue */
-  temporal: Omit<TemporalOptions, 'patienceMs'>;
-  /** Of its worker; unset: it is not versioned */
-  version?: WorkerDeploymentVersion;
+  temporal: Pick<Temporal, 'address' | 'namespace'>;
   environment?: Record<string, string>;
   /** Wraps the real ledger, to break it on purpose */
   ledger?: (real: ConsumptionLedger) => ConsumptionLedger;
@@ -81,7 +78,8 @@ export async function startTokenServiceRig(options: RigOptions): Promise<TokenSe
   });
   const real = createConsumptionLedger(database, { enforceQuota: config.flags.quotaEnforcement });
   const ledger = options.ledger?.(real) ?? real;
-  const temporal = await connectTemporal({ ...options.temporal, patienceMs: 10_000 });
+  const { address, namespace } = options.temporal;
+  const temporal = await connectTemporal({ address, namespace, patienceMs: 10_000 });
   const intake = new MemoryIntake();
   const providers = createProviders({ config, log });
   const realUsage = createUsageSink(database);
@@ -92,8 +90,6 @@ export async function startTokenServiceRig(options: RigOptions): Promise<TokenSe
     : await createWorker({
         connection: temporal.connection,
         namespace: temporal.namespace,
-        dataConverter: temporal.dataConverter,
-        version: options.version,
         taskQueue: TASK_QUEUES.consumption,
         activities: createConsumptionActivities({ ledger, settler, providers, intake, usage }),
         shutdownGraceMs: options.shutdownGraceMs ?? 2_000,
