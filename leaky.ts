@@ -18,6 +18,10 @@ const SERVICES = {
     'the workers: purchases, maintenance, batches of dead token services',
     async () => (await import('./compose/worker-process.js')).composeWorkerProcess,
   ],
+  'codec-server': [
+    'the codec server: shows encrypted payloads to the Temporal Web UI and CLI',
+    async () => (await import('./compose/codec-server.js')).composeCodecServer,
+  ],
   stubs: ['the stubs of the three providers', async () => (await import('./compose/stubs.js')).composeStubs],
 } as const satisfies Record<string, readonly [string, () => Promise<Compose>]>;
 
@@ -30,7 +34,7 @@ export async function run(args: readonly string[]): Promise<void> {
     program
       .command(name)
       .description(`only ${description}`)
-      .action(guarded(async (config) => runAlone(config, await load())));
+      .action(guarded(async (config) => runAlone(config, name, await load())));
   }
   program.command('migrate').description('bring the database schema up to date and end').action(guarded(migrateOnly));
   program
@@ -110,7 +114,7 @@ async function start(config: Config): Promise<void> {
   await startEverything(config, everything);
 }
 
-async function runAlone(config: Config, part: Compose): Promise<void> {
+async function runAlone(config: Config, name: string, part: Compose): Promise<void> {
   const [{ createLifecycle, startParts }, { createLogger }, { watchParent }] = await Promise.all([
     import('./compose/process.js'),
     import('./telemetry/log.js'),
@@ -123,7 +127,7 @@ async function runAlone(config: Config, part: Compose): Promise<void> {
     config.shutdownLimitMs,
   );
   if (config.startedByNpm) watchParent(() => lifecycle.stop('npm has ended; stopping', 0));
-  await startParts({ config, log, lifecycle, alone: false, parts: [part] });
+  await startParts({ name: `leaky-${name}`, config, log, lifecycle, alone: false, parts: [part] });
 }
 
 async function migrateOnly(config: Config): Promise<void> {

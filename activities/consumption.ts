@@ -2,6 +2,7 @@ import { ApplicationFailure, CancelledFailure, Context } from '@temporalio/activ
 import { setMaxListeners } from 'node:events';
 import type { ErrorCode } from '../contracts/errors.js';
 import type { ConsumptionBatch } from '../contracts/temporal.js';
+import { inTraceOf } from '../telemetry/tracing.js';
 import { DEFAULT_PROMPT } from '../domain/prompt.js';
 import type { ConsumptionLedger, ConsumptionRequest, ConsumptionRow, Intake, ReserveOutcome, Settlement } from './consumption-ports.js';
 import type { Providers, UsageSink } from './ports.js';
@@ -59,7 +60,7 @@ export function createConsumptionActivities({ ledger, settler, providers, intake
     const held: ConsumptionRequest[] = waiting ?? rows.filter((row) => row.state === 'HELD');
     const states = await Promise.all(
       held.map(async (item) => {
-        const state = await settler.settle(await settlementFor(item, workflowId, shutdown), signal);
+        const state = await inTraceOf(item, async () => settler.settle(await settlementFor(item, workflowId, shutdown), signal));
         calls.forget(item.id);
         return state;
       }),

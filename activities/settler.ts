@@ -1,6 +1,7 @@
 import { ExponentialBackoff, handleAll, retry } from 'cockatiel';
 import { GroupCommit } from '../domain/group-commit.js';
 import type { Logger } from '../telemetry/log.js';
+import { rememberTrace, tracedBatch } from '../telemetry/tracing.js';
 import type { ConsumptionLedger, ConsumptionOutcome, HoldState, Intake, SettledRow, Settlement } from './consumption-ports.js';
 
 const MAX_ITEMS = 500;
@@ -20,7 +21,11 @@ export class Settler {
     private readonly intake: Intake,
     private readonly log: Logger,
   ) {
-    this.commits = new GroupCommit({ write: (items) => this.write(items), lanes: 2, maxItems: MAX_ITEMS });
+    this.commits = new GroupCommit({
+      write: (items) => tracedBatch('settle', items, { attributes: { 'leaky.batch.items': items.length } }, () => this.write(items)),
+      lanes: 2,
+      maxItems: MAX_ITEMS,
+    });
   }
 
   /**
@@ -30,17 +35,24 @@ export class Settler {
   async settle(settlement: Settlement, signal: AbortSignal): Promise<HoldState> {
     const policy = retry(handleAll, { maxAttempts: Infinity, backoff: new ExponentialBackoff({ initialDelay: 50, maxDelay: 2_000 }) });
     policy.onFailure(({ reason }) =>
-      this.log.warn({ err: 'error' in reason ? reason.error : undefined, id: settlement.id }, 'settling failed; trying again'),
+      this.log.warn(
+        { err: 'error' in reason ? reason.error : undefined, consumptionId: settlement.id, workflowId: settlement.workflowId },
+        'settling failed; trying again',
+      ),
     );
     return policy.execute(() => this.attempt(settlement), signal);
   }
 
   private async attempt(settlement: Settlement): Promise<HoldState> {
+    rememberTrace(settlement);
     const written = await this.commits.submit(settlement);
     if ('row' in written) return written.row ? this.ended(settlement, written.row) : this.endedBefore(settlement);
     if (settlement.code !== null || !isUnstorable(written.fault)) throw written.fault;
     // No attempt will store this answer, and the hold must not wait for one.
-    this.log.error({ err: written.fault, id: settlement.id }, 'an answer can not be stored; its hold is released');
+    this.log.error(
+      { err: written.fault, consumptionId: settlement.id, workflowId: settlement.workflowId },
+      'an answer can not be stored; its hold is released',
+    );
     return this.attempt({ ...settlement, charge: 0, code: 'INTERNAL', detail: 'The answer could not be stored', answer: null });
   }
 

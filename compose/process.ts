@@ -3,6 +3,7 @@ import { startDraining } from '../api/http/health.js';
 import type { Config } from '../config.js';
 import type { Logger } from '../telemetry/log.js';
 import { serveMetrics } from './metrics.js';
+import { startTracing } from './tracing.js';
 import { createResources } from './resources.js';
 import type { Compose, Service } from './service.js';
 
@@ -70,6 +71,8 @@ function withTimeout(work: Promise<void>): Promise<void> {
 }
 
 export interface RunOptions {
+  /** As traces name the process */
+  name: string;
   config: Config;
   log: Logger;
   lifecycle: Lifecycle;
@@ -79,7 +82,9 @@ export interface RunOptions {
 }
 
 /** Starts the parts one after the other. When one ends by itself, so does the process: whatever supervises it starts it anew. */
-export async function startParts({ config, log, lifecycle, alone, parts }: RunOptions): Promise<Service[]> {
+export async function startParts({ name, config, log, lifecycle, alone, parts }: RunOptions): Promise<Service[]> {
+  const endTracing = await startTracing(config, name, log);
+  if (endTracing) lifecycle.onStop(endTracing);
   const scraped = await serveMetrics(config);
   if (scraped) {
     lifecycle.onStop(() => scraped.stop());

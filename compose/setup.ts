@@ -1,5 +1,6 @@
 import type { Config } from '../config.js';
 import { cassandraSetup } from './cassandra.js';
+import { kafkaSetup } from './kafka.js';
 import type { Resources } from './resources.js';
 import { temporalStep } from './temporal-setup.js';
 
@@ -14,7 +15,7 @@ export interface SetupStep {
 }
 
 /** In this order. The schema of PostgreSQL is the business of `leaky migrate`. */
-const STEPS: readonly SetupStep[] = [temporalStep, cassandraSetup];
+const STEPS: readonly SetupStep[] = [temporalStep, kafkaSetup, cassandraSetup];
 
 /** Runs the steps of the servers that are configured. @throws Error naming the server whose step failed */
 export async function setUp(resources: Resources, say: (line: string) => void): Promise<void> {

@@ -16,7 +16,7 @@ export interface IngestOptions<Event extends { id: string }> {
 
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 10_000;
-/** Between heartbeats while waiting; far below any session time-out. */
+/** Between heartbeats; far below any session time-out. */
 const BEAT_MS = 500;
 
 /**
@@ -42,12 +42,16 @@ export class Ingest<Event extends { id: string }> {
         letters.push({ message, reason: error.reason, detail: error.message });
       }
     }
+    // A store may be slower than a session is long. Whether the hold is lost is seen by the next one who asks.
+    const beating = setInterval(() => void hold.heartbeat().catch(() => undefined), BEAT_MS);
     try {
       letters.push(...(await this.storeAll([...readable.values()], hold, topic)));
       if (letters.length > 0) await this.bury(letters, hold, topic);
     } catch (error) {
       if (error instanceof Stopped) return false;
       throw error;
+    } finally {
+      clearInterval(beating);
     }
     eventMetrics.consumed.inc({ topic }, messages.length);
     return true;

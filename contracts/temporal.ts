@@ -49,6 +49,18 @@ export const PURCHASE_MESSAGES = {
   cancel: 'cancel',
 } as const;
 
+/** Header of a workflow and of its steps: the W3C traceparent of what they are part of. */
+export const TRACE_HEADER = 'traceparent';
+
+/** What a workflow that was started with that header tells at its end. Times in epoch milliseconds. */
+export interface WorkflowSpan {
+  parent: string;
+  spanId: string;
+  startedAt: number;
+  endedAt: number;
+  failed: boolean;
+}
+
 export type OwnerKind = 'user' | 'org';
 
 /** Whose balance is meant: one pool per owner and provider. */

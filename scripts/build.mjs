@@ -70,6 +70,7 @@ async function bundleWorkflows(entry, name, converter) {
   const { bundleWorkflowCode, DefaultLogger } = await import('@temporalio/worker');
   const { code } = await bundleWorkflowCode({
     workflowsPath: path.join(dist, entry),
+    workflowInterceptorModules: [path.join(dist, 'workflows/tracing.js')],
     ...(converter && { failureConverterPath: path.join(dist, converter) }),
     logger: new DefaultLogger('WARN'),
   });

@@ -1,8 +1,8 @@
-// Makes a fresh clone runnable. Runs before anything is installed, so it uses Node alone.
+// Makes a fresh clone runnable, for the other scripts or by itself. Runs before anything is installed, so it uses Node alone.
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 const NEEDED = [20, 19];
@@ -54,3 +54,5 @@ function fail(message) {
   console.error(message);
   process.exit(1);
 }
+
+if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) await ensureBuilt();

@@ -1,7 +1,14 @@
 import { pino, type DestinationStream, type Logger, type LoggerOptions } from 'pino';
 import { redact } from './redaction.js';
+import { activeTracer } from './tracing.js';
 
 export type { Logger };
+
+/** Leads from a line to the trace of the request that it is about. */
+function traceFields(): { traceId?: string } {
+  const traceId = activeTracer()?.traceId();
+  return traceId === undefined ? {} : { traceId };
+}
 
 /** JSON lines on standard output, unless another destination is given. No secret passes, neither by name nor by value (redaction.ts). */
 export function createLogger(level: string, base: Record<string, unknown> = {}, destination?: DestinationStream): Logger {
@@ -9,6 +16,7 @@ export function createLogger(level: string, base: Record<string, unknown> = {}, 
     level,
     base,
     timestamp: pino.stdTimeFunctions.isoTime,
+    mixin: traceFields,
     hooks: { streamWrite: redact },
   };
   return pino(options, destination ?? standardOutput());

@@ -1,6 +1,8 @@
 import { type NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker';
 import type { DataConverter, WorkerDeploymentVersion } from '@temporalio/common';
 import proto from '@temporalio/proto';
+import { traceSinks, tracedActivities } from '../adapters/temporal/tracing.js';
+import { activeTracer } from '../telemetry/tracing.js';
 import { workflowBundle } from '../temporal-config/data-converter.js';
 
 export interface RunningWorker {
@@ -49,6 +51,8 @@ export async function createWorker(options: CreateWorkerOptions): Promise<Runnin
     ...(dataConverter && { dataConverter }),
     ...(version && { workerDeploymentOptions: versioned(version) }),
     activities: options.activities,
+    sinks: traceSinks,
+    interceptors: { activity: activeTracer() ? [tracedActivities] : [] },
     shutdownGraceTime: options.shutdownGraceMs,
     shutdownForceTime: options.shutdownGraceMs + 5_000,
     // A task of a workflow whose worker died waits this long for it before another worker may take it over; the default is 10 s.

@@ -1,17 +1,19 @@
-import { Kafka, logLevel, type KafkaConfig, type LogEntry } from 'kafkajs';
+import { Kafka, logLevel, type KafkaConfig, type LogEntry, type RetryOptions } from 'kafkajs';
 import { ConfigError, type Config } from '../../config.js';
 import type { Logger } from '../../telemetry/log.js';
 
 export interface KafkaLimits {
   /** For one request to a broker; waiting for a group to balance is apart */
   requestTimeoutMs: number;
+  /** Also of connecting, where what a producer or a consumer is given does not count */
+  retry: RetryOptions;
 }
 
 const CONNECTION_TIMEOUT_MS = 2_000;
 const AUTHENTICATION_TIMEOUT_MS = 5_000;
 
 /** Opens nothing yet. @throws ConfigError when the settings of the login are incomplete */
-export function createKafka(config: Config['kafka'], log: Logger, { requestTimeoutMs }: KafkaLimits): Kafka {
+export function createKafka(config: Config['kafka'], log: Logger, { requestTimeoutMs, retry }: KafkaLimits): Kafka {
   return new Kafka({
     clientId: 'leaky-tokens',
     brokers: [...config.brokers],
@@ -21,6 +23,7 @@ export function createKafka(config: Config['kafka'], log: Logger, { requestTimeo
     authenticationTimeout: AUTHENTICATION_TIMEOUT_MS,
     requestTimeout: requestTimeoutMs,
     enforceRequestTimeout: true,
+    retry,
     logLevel: LEVELS[log.level as keyof typeof LEVELS] ?? logLevel.ERROR,
     logCreator: () => (entry) => pass(log, entry),
   });

@@ -2,6 +2,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import type { Consumer, EachBatchPayload, Kafka, KafkaMessage } from 'kafkajs';
 import type { Hold, Received } from '../../consumers/ports.js';
 import type { Logger } from '../../telemetry/log.js';
+import { activeTracer } from '../../telemetry/tracing.js';
 import { within } from './deadline.js';
 
 /** What is done with the messages of a topic; see consumers/ingest.ts. */
@@ -25,7 +26,8 @@ export interface EventConsumer {
   stop(): Promise<void>;
 }
 
-const CHUNK = 1_000;
+/** Stored and committed at a time; larger ones would save little and be repeated as a whole. */
+const CHUNK = 250;
 const PARTITIONS_AT_A_TIME = 3;
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 15_000;
@@ -52,7 +54,7 @@ export function startEventConsumer(options: EventConsumerOptions): EventConsumer
       maxWaitTimeInMs: 1_000,
       allowAutoTopicCreation: false,
       // A failed consumer is not patched up by the driver but replaced, here, in one way for all failures.
-      retry: { retries: 3, initialRetryTime: 200, maxRetryTime: 2_000, restartOnFailure: () => Promise.resolve(false) },
+      retry: { restartOnFailure: () => Promise.resolve(false) },
     });
     const crashed = new Promise<Error>((resolve) => consumer.on(consumer.events.CRASH, ({ payload }) => resolve(payload.error)));
     consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
@@ -60,22 +62,30 @@ export function startEventConsumer(options: EventConsumerOptions): EventConsumer
       pauseMs = FIRST_PAUSE_MS;
       log.info({ groupId, assignment: payload.memberAssignment }, 'consuming events');
     });
+    const started = begin(consumer);
+    const failed = started.then(() => crashed);
+    failed.catch(() => undefined);
     try {
-      await consumer.connect();
-      // A group without offsets, or with offsets of messages that retention has deleted, begins with the oldest message there is.
-      await consumer.subscribe({ topics: [...topics.keys()], fromBeginning: true });
-      await consumer.run({
-        autoCommit: false,
-        eachBatchAutoResolve: false,
-        partitionsConsumedConcurrently: PARTITIONS_AT_A_TIME,
-        eachBatch: (payload) => takeBatch(payload),
-      });
-      const error = await Promise.race([crashed, stopped]);
+      const error = await Promise.race([failed, stopped]);
       if (error) throw error;
     } finally {
       joined = false;
       await leave(consumer, log);
+      // Stopped while it was still joining: it must not go on when it has joined.
+      void started.then(() => consumer.disconnect()).catch(() => undefined);
     }
+  }
+
+  async function begin(consumer: Consumer): Promise<void> {
+    await consumer.connect();
+    // A group without offsets, or with offsets of messages that retention has deleted, begins with the oldest message there is.
+    await consumer.subscribe({ topics: [...topics.keys()], fromBeginning: true });
+    await consumer.run({
+      autoCommit: false,
+      eachBatchAutoResolve: false,
+      partitionsConsumedConcurrently: PARTITIONS_AT_A_TIME,
+      eachBatch: (payload) => takeBatch(payload),
+    });
   }
 
   async function takeBatch(payload: EachBatchPayload): Promise<void> {
@@ -85,7 +95,8 @@ export function startEventConsumer(options: EventConsumerOptions): EventConsumer
     const hold: Hold = { alive: () => isRunning() && !isStale() && !stopping.signal.aborted, heartbeat };
     for (let from = 0; from < batch.messages.length && hold.alive(); from += CHUNK) {
       const messages = batch.messages.slice(from, from + CHUNK);
-      if (!(await known.taker.take(messages.map(received(known.label, batch.partition)), hold))) return;
+      const take = () => known.taker.take(messages.map(received(known.label, batch.partition)), hold);
+      if (!(await inTracesOf(known.label, messages, take))) return;
       const last = messages.at(-1);
       if (last) resolveOffset(last.offset);
       await commitOffsetsIfNecessary(uncommittedOffsets());
@@ -115,6 +126,15 @@ export function startEventConsumer(options: EventConsumerOptions): EventConsumer
       await running;
     },
   };
+}
+
+/** In the trace of the message that is sampled first, with links to the others. */
+function inTracesOf<T>(label: string, messages: readonly KafkaMessage[], work: () => Promise<T>): Promise<T> {
+  const tracer = activeTracer();
+  if (!tracer) return work();
+  const attributes = { 'messaging.system': 'kafka', 'messaging.batch.message_count': messages.length };
+  const carriers = messages.map(({ headers }) => headers ?? {});
+  return tracer.continued(`process ${label}`, carriers, { kind: 'consumer', attributes }, work);
 }
 
 async function leave(consumer: Consumer, log: Logger): Promise<void> {

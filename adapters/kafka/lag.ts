@@ -1,3 +1,4 @@
+import { ExponentialBackoff, handleWhen, retry } from 'cockatiel';
 import type { Admin, Kafka } from 'kafkajs';
 import type { Gauge } from 'prom-client';
 import type { Logger } from '../../telemetry/log.js';
@@ -79,9 +80,18 @@ export interface PartitionBehind {
   to: bigint;
 }
 
+/** A coordinator that loads its groups, a leader that was just elected: kafkajs tries neither question again. */
+const patience = retry(
+  handleWhen((error) => (error as { retriable?: boolean }).retriable === true),
+  { maxAttempts: 6, backoff: new ExponentialBackoff({ initialDelay: 100, maxDelay: 1_000 }) },
+);
+
 /** Where a group stands in a topic. Messages that retention has deleted count no more. */
 export async function partitionsBehind(admin: Admin, groupId: string, topic: string): Promise<PartitionBehind[]> {
-  const [ends, [group]] = await Promise.all([admin.fetchTopicOffsets(topic), admin.fetchOffsets({ groupId, topics: [topic] })]);
+  const [ends, [group]] = await Promise.all([
+    patience.execute(() => admin.fetchTopicOffsets(topic)),
+    patience.execute(() => admin.fetchOffsets({ groupId, topics: [topic] })),
+  ]);
   const committed = new Map(group?.partitions.map(({ partition, offset }) => [partition, BigInt(offset)]));
   return ends.map(({ partition, low, high }) => {
     const [first, end, at] = [BigInt(low), BigInt(high), committed.get(partition) ?? -1n];

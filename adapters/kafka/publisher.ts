@@ -2,6 +2,8 @@ import { Partitioners, type Kafka, type Message, type Producer, type RecordMetad
 import { GroupCommit } from '../../domain/group-commit.js';
 import { eventMetrics } from '../../telemetry/event-metrics.js';
 import type { Logger } from '../../telemetry/log.js';
+import { traced, traceHeaders } from '../../telemetry/tracing.js';
+import type { KafkaLimits } from './client.js';
 import { within } from './deadline.js';
 
 export interface Publisher {
@@ -23,8 +25,12 @@ export interface PublisherOptions {
  * has to be less than the 10 s it has.
  */
 export const SEND_TIMEOUT_MS = 4_000;
-/** Of one request; the driver's own attempts end within SEND_TIMEOUT_MS or soon after. */
-export const PUBLISH_REQUEST_TIMEOUT_MS = 3_000;
+const REQUEST_TIMEOUT_MS = 3_000;
+/** The driver's own attempts end within SEND_TIMEOUT_MS or soon after, and with what was wrong rather than with silence. */
+export const PUBLISHING_LIMITS = {
+  requestTimeoutMs: REQUEST_TIMEOUT_MS,
+  retry: { retries: 2, initialRetryTime: 100, maxRetryTime: 500 },
+} satisfies KafkaLimits;
 const MAX_MESSAGES = 2_000;
 /** A broker takes 1 MB for a partition at a time by default. */
 const MAX_BYTES = 900_000;
@@ -65,7 +71,10 @@ export function createPublisher({ kafka, log, label = (topic) => topic }: Publis
   return {
     async publish(topic, messages) {
       if (messages.length === 0) return;
-      const submitted = commits.submit({ topic, messages });
+      const attributes = { 'messaging.system': 'kafka', 'messaging.batch.message_count': messages.length };
+      const submitted = traced(`publish ${label(topic)}`, { kind: 'producer', attributes }, () =>
+        commits.submit({ topic, messages: withTrace(messages) }),
+      );
       pending.add(submitted);
       await submitted.finally(() => pending.delete(submitted));
     },
@@ -76,6 +85,13 @@ export function createPublisher({ kafka, log, label = (topic) => topic }: Publis
       await last?.then((tracked) => tracked.disconnect()).catch(() => undefined);
     },
   };
+}
+
+/** A message that was consumed and goes on, as a dead letter does, keeps the trace it came with. */
+function withTrace(messages: readonly Message[]): readonly Message[] {
+  const trace = traceHeaders();
+  if (trace['traceparent'] === undefined) return messages;
+  return messages.map((message) => ({ ...message, headers: { ...trace, ...message.headers } }));
 }
 
 /** Only after its attempts have ended: kafkajs would connect a disconnected producer again for the next one. */
@@ -108,7 +124,7 @@ async function connectProducer(kafka: Kafka): Promise<TrackedProducer> {
       chosen.add(partitionName(args.topic, partition));
       return partition;
     },
-    retry: { retries: 2, initialRetryTime: 100, maxRetryTime: 500 },
+    retry: PUBLISHING_LIMITS.retry,
   });
   try {
     await producer.connect();
@@ -120,7 +136,7 @@ async function connectProducer(kafka: Kafka): Promise<TrackedProducer> {
     async send(sendings) {
       chosen.clear();
       const topicMessages = sendings.map(({ topic, messages }) => ({ topic, messages: [...messages] }));
-      requireAnswers(chosen, await producer.sendBatch({ acks: -1, timeout: PUBLISH_REQUEST_TIMEOUT_MS, topicMessages }));
+      requireAnswers(chosen, await producer.sendBatch({ acks: -1, timeout: REQUEST_TIMEOUT_MS, topicMessages }));
     },
     disconnect: () => producer.disconnect(),
   };

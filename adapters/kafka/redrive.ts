@@ -103,7 +103,7 @@ async function readWaiting(
     sessionTimeout: sessionTimeoutMs,
     maxWaitTimeInMs: 500,
     allowAutoTopicCreation: false,
-    retry: { retries: 3, restartOnFailure: () => Promise.resolve(false) },
+    retry: { restartOnFailure: () => Promise.resolve(false) },
   });
   try {
     await admin.connect();

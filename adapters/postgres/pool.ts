@@ -1,4 +1,5 @@
 import pg from 'pg';
+import { tracePool } from './traced-pool.js';
 
 export type Database = pg.Pool;
 export type Connection = pg.PoolClient;
@@ -34,7 +35,7 @@ export function createPool(url: string, size: number, { statementTimeoutMs = 8_0
   });
   // An idle connection that breaks (server restart) is dropped by the pool; without a listener the process would end.
   pool.on('error', () => undefined);
-  return pool;
+  return tracePool(pool);
 }
 
 const PATIENCE_MS = 3_600_000;

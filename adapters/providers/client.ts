@@ -2,6 +2,7 @@ import { Pool } from 'undici';
 import type { ProviderRequest } from '../../activities/ports.js';
 import type { ProviderName } from '../../contracts/providers.js';
 import { metrics } from '../../telemetry/metrics.js';
+import { traced, traceHeaders } from '../../telemetry/tracing.js';
 import { exchange, type Ended } from './exchange.js';
 import type { Content, Reply, WireFormat } from './wire.js';
 
@@ -67,7 +68,12 @@ export class ProviderClient {
   }
 
   /** Never rejects. `onDelta` asks for a stream; its text can't be taken back, so a stream that broke after it isn't tried again. */
-  async attempt(request: ProviderRequest, signal?: AbortSignal, onDelta?: (text: string) => void): Promise<Attempt> {
+  attempt(request: ProviderRequest, signal?: AbortSignal, onDelta?: (text: string) => void): Promise<Attempt> {
+    const attributes = { 'gen_ai.system': request.provider, 'leaky.consumption_id': request.consumptionId };
+    return traced(`call ${request.provider}`, { kind: 'client', attributes }, () => this.send(request, signal, onDelta));
+  }
+
+  private async send(request: ProviderRequest, signal?: AbortSignal, onDelta?: (text: string) => void): Promise<Attempt> {
     const { wire, timeoutMs, provider } = this.options;
     const model = request.model ?? this.options.model;
     let started = false;
@@ -81,7 +87,11 @@ export class ProviderClient {
     const ended = await exchange(this.pool, {
       path: this.prefix + wire.path(model, reader !== undefined),
       // The same for every attempt: a provider that knows either header answers the second attempt without doing the work twice.
-      headers: [...this.fixedHeaders, 'idempotency-key', request.consumptionId, 'x-request-id', request.consumptionId],
+      headers: [
+        ...this.fixedHeaders,
+        ...['idempotency-key', request.consumptionId, 'x-request-id', request.consumptionId],
+        ...Object.entries(traceHeaders()).flat(),
+      ],
       body: wire.body(request, model, reader !== undefined),
       timeoutMs,
       signal,

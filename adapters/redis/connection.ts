@@ -1,6 +1,7 @@
 import { Cluster, Redis, ReplyError, type RedisOptions } from 'ioredis';
 import { ConfigError, type Config } from '../../config.js';
 import type { Logger } from '../../telemetry/log.js';
+import { activeTracer, traced } from '../../telemetry/tracing.js';
 
 export type RedisClient = Redis | Cluster;
 
@@ -64,7 +65,16 @@ export async function connectRedis({ address, cluster, tls }: Config['redis'], l
     throw new ConfigError(`LEAKY_REDIS_URL: the server refuses the connection: ${lastError.message}`);
   }
   if (client.status !== 'ready') log.warn({ err: lastError }, 'Redis is not reached yet; going on without it');
-  return client;
+  return traceCommands(client);
+}
+
+/** Each command becomes a span; its key and values are not shown. */
+function traceCommands(client: RedisClient): RedisClient {
+  if (!activeTracer()) return client;
+  const send = client.sendCommand.bind(client) as (command: { name: string }, ...rest: unknown[]) => Promise<unknown>;
+  const spanned: typeof send = (command, ...rest) =>
+    traced(`redis ${command.name}`, { kind: 'client', attributes: { 'db.system.name': 'redis' } }, () => send(command, ...rest));
+  return Object.assign(client, { sendCommand: spanned });
 }
 
 const late = (): Promise<never> =>

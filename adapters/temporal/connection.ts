@@ -2,6 +2,7 @@ import { Client } from '@temporalio/client';
 import type { DataConverter } from '@temporalio/common';
 import { NativeConnection, type NativeConnectionOptions, type TLSConfig } from '@temporalio/worker';
 import { measuredStarts } from './measured-starts.js';
+import { tracedStarts } from './tracing.js';
 import { retry, handleAll, ConstantBackoff, timeout, TimeoutStrategy, wrap } from 'cockatiel';
 
 export interface Temporal {
@@ -49,7 +50,7 @@ export async function connectTemporal(options: TemporalOptions, signal?: AbortSi
     throw new Error(`No Temporal server answers at ${options.address} (${reason(last ?? error)})`, { cause: last ?? error });
   });
   const { address, namespace, dataConverter } = options;
-  const interceptors = { workflow: [measuredStarts] };
+  const interceptors = { workflow: [measuredStarts, tracedStarts] };
   const client = new Client({ connection, namespace, interceptors, ...(dataConverter && { dataConverter }) });
   return { connection, client, address, namespace, dataConverter, close: () => connection.close() };
 }

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { Problem } from '../../contracts/errors.js';
+import { traceHeaders } from '../../telemetry/tracing.js';
 
 /** What an API key is worth: an internal JWT. `validUntil`: when the secret itself stops working (epoch ms), null: never. */
 export interface ExchangedKey {
@@ -20,7 +21,7 @@ export function createRemoteKeyExchange(authUrl: string): KeyExchange {
     try {
       const response = await fetch(url, {
         method: 'POST',
-        headers: { 'x-api-key': rawKey },
+        headers: { 'x-api-key': rawKey, ...traceHeaders() },
         signal: AbortSignal.timeout(TIMEOUT_MS),
         redirect: 'error',
       });

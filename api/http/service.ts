@@ -8,6 +8,7 @@ import { Problem } from '../../contracts/errors.js';
 import type { Logger } from '../../telemetry/log.js';
 import { exposition } from '../../telemetry/exposition.js';
 import { registry } from '../../telemetry/metrics.js';
+import { activeTracer } from '../../telemetry/tracing.js';
 import { accessLog } from './access-log.js';
 import { answerClientError } from './client-error.js';
 import { correlationId } from './correlation.js';
@@ -15,6 +16,7 @@ import { healthRoutes, type Checks } from './health.js';
 import { openApiDocument, openApiRoutes, type Operation } from './openapi.js';
 import { notFound, problemHandler } from './problem.js';
 import { requestTimes } from './request-times.js';
+import { traceRequests } from './trace-requests.js';
 
 export interface ServiceOptions {
   name: string;
@@ -29,6 +31,8 @@ export interface ServiceOptions {
   readiness?: Checks;
   /** A proxy forwards bodies unread */
   rawBodies?: boolean;
+  /** Pages of the allowed origins may send cookies */
+  corsCredentials?: boolean;
 }
 
 /** What every service has: correlation id, security headers, body limit, health, metrics, API docs and one error shape. */
@@ -42,9 +46,16 @@ export function createServiceApp(options: ServiceOptions): Express {
   app.set('trust proxy', [...config.http.trustedProxies, ...(options.rawBodies ? [] : config.http.trustedGateways)]);
   app.use(correlationId);
   app.use(requestTimes(name));
+  const tracer = activeTracer();
+  if (tracer) app.use(traceRequests(tracer, { service: name, takeParent: !options.rawBodies || config.telemetry.traceCallers }));
   if (config.telemetry.accessLog) app.use(accessLog(name, log, config.telemetry.accessLog));
   app.use(
-    cors({ origin: config.http.corsOrigins.includes('*') ? '*' : config.http.corsOrigins, exposedHeaders: EXPOSED_HEADERS, maxAge: 600 }),
+    cors({
+      origin: config.http.corsOrigins.includes('*') ? '*' : config.http.corsOrigins,
+      credentials: options.corsCredentials ?? false,
+      exposedHeaders: EXPOSED_HEADERS,
+      maxAge: 600,
+    }),
   );
   app.use(healthRoutes(name, options.readiness ?? {}));
   if (config.telemetry.metricsPort === undefined) {

@@ -5,6 +5,7 @@ import { TASK_QUEUES, WORKFLOWS, workflowIds, type ConsumptionBatch } from '../.
 import { GroupCommit } from '../../domain/group-commit.js';
 import type { Logger } from '../../telemetry/log.js';
 import { metrics } from '../../telemetry/metrics.js';
+import { rememberTrace, tracedBatch } from '../../telemetry/tracing.js';
 import type { MemoryIntake } from './intake.js';
 
 const START_DEADLINE_MS = 5_000;
@@ -47,6 +48,7 @@ export class BatchStarter {
 
   /** The request must have been accepted by the intake, which learns the outcome. */
   submit(request: ConsumptionRequest): void {
+    rememberTrace(request);
     void this.commits.submit({ request, at: performance.now() });
   }
 
@@ -55,7 +57,8 @@ export class BatchStarter {
     const stranded = submitted.filter(({ at }) => at < this.failedAt);
     if (stranded.length > 0) this.refuse(stranded.map(({ request }) => request));
     const requests = submitted.filter(({ at }) => at >= this.failedAt).map(({ request }) => request);
-    if (requests.length > 0) await this.start(requests);
+    if (requests.length > 0)
+      await tracedBatch('batch', requests, { attributes: { 'leaky.batch.items': requests.length } }, () => this.start(requests));
     return submitted.map(() => undefined);
   }
 
@@ -87,10 +90,16 @@ export class BatchStarter {
    */
   private fail(batchId: string, requests: readonly ConsumptionRequest[], error: unknown): void {
     if (!this.intake.giveUp(batchId)) {
-      this.log.info({ err: error, batchId }, 'the start of a batch failed after its workflow had begun');
+      this.log.info(
+        { err: error, batchId, workflowId: workflowIds.consumption(batchId) },
+        'the start of a batch failed after its workflow had begun',
+      );
       return;
     }
-    this.log.warn({ err: error, batchId, items: requests.length }, 'the workflow engine took no batch');
+    this.log.warn(
+      { err: error, batchId, workflowId: workflowIds.consumption(batchId), items: requests.length },
+      'the workflow engine took no batch',
+    );
     this.refuse(requests);
   }
 

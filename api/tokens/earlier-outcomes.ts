@@ -1,6 +1,7 @@
 import type { ConsumptionLedger, ConsumptionRequest, ConsumptionRow } from '../../activities/consumption-ports.js';
 import type { ErrorCode } from '../../contracts/errors.js';
 import { GroupCommit } from '../../domain/group-commit.js';
+import { rememberTrace, tracedBatch } from '../../telemetry/tracing.js';
 import { consumedOf, keyReused, replayOf, stillInFlight, type Consumed } from './consumed.js';
 import { nextUnderKey } from './consumption-request.js';
 import type { MemoryIntake } from './intake.js';
@@ -17,14 +18,18 @@ export interface EarlierOutcomesDeps {
 
 /** What became of the requests that came before under an Idempotency-Key. Look-ups share statements. */
 export class EarlierOutcomes {
-  private readonly lookups: GroupCommit<string, ConsumptionRow | null>;
+  private readonly lookups: GroupCommit<ConsumptionRequest, ConsumptionRow | null>;
 
   constructor(private readonly deps: EarlierOutcomesDeps) {
     this.lookups = new GroupCommit({
       lanes: 2,
       maxItems: 500,
-      write: async (ids) => {
-        const found = new Map((await deps.ledger.find(ids)).map((row) => [row.id, row]));
+      write: async (requests) => {
+        const ids = requests.map(({ id }) => id);
+        const rows = await tracedBatch('look up earlier outcomes', requests, { attributes: { 'leaky.batch.items': ids.length } }, () =>
+          deps.ledger.find(ids),
+        );
+        const found = new Map(rows.map((row) => [row.id, row]));
         return ids.map((id) => found.get(id) ?? null);
       },
     });
@@ -39,7 +44,8 @@ export class EarlierOutcomes {
       if (outcome === null) return stillInFlight;
       return outcome.kind === 'foreign' ? this.awaitRow(request) : { ...consumedOf(here.request, outcome), replayed: true };
     }
-    const row = await this.lookups.submit(request.id);
+    rememberTrace(request);
+    const row = await this.lookups.submit(request);
     if (!row) return null;
     if (!leavesKeyFree(row, request)) return row.state === 'HELD' ? this.awaitRow(request) : replayOf(row, request);
     request.id = nextUnderKey(request.id);
@@ -50,7 +56,7 @@ export class EarlierOutcomes {
   async awaitRow(request: ConsumptionRequest): Promise<Consumed> {
     const deadline = Date.now() + this.deps.answerWithinMs;
     for (let pause = FIRST_POLL_MS; Date.now() < deadline; pause = Math.min(pause * 2, LAST_POLL_MS)) {
-      const row = await this.lookups.submit(request.id);
+      const row = await this.lookups.submit(request);
       if (row && (row.state !== 'HELD' || row.payloadHash !== request.payloadHash)) return replayOf(row, request);
       await new Promise((resolve) => setTimeout(resolve, pause));
     }

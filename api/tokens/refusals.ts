@@ -4,6 +4,7 @@ import type { UsageSink } from '../../activities/ports.js';
 import type { ErrorCode } from '../../contracts/errors.js';
 import { GroupCommit } from '../../domain/group-commit.js';
 import type { Logger } from '../../telemetry/log.js';
+import { rememberTrace, tracedBatch } from '../../telemetry/tracing.js';
 
 const MAX_ITEMS = 500;
 /** How long an answer waits for its refusal to be recorded; recording goes on after it. */
@@ -30,7 +31,11 @@ export class RefusalRecorder {
     private readonly usage: UsageSink,
     private readonly log: Logger,
   ) {
-    this.commits = new GroupCommit({ write: (rows) => this.write(rows), lanes: 1, maxItems: MAX_ITEMS });
+    this.commits = new GroupCommit({
+      write: (rows) => tracedBatch('record refusals', rows, { attributes: { 'leaky.batch.items': rows.length } }, () => this.write(rows)),
+      lanes: 1,
+      maxItems: MAX_ITEMS,
+    });
   }
 
   /** Resolves when the refusal is recorded, or soon: it stands whether or not the stores are there to record it. */
@@ -56,12 +61,16 @@ export class RefusalRecorder {
 
   /** Never rejects. */
   private async store(row: ConsumptionRow): Promise<void> {
+    rememberTrace(row);
     try {
       if (this.backlog >= MAX_BACKLOG) throw new Error(`${MAX_BACKLOG} refusals wait to be recorded already`);
       this.backlog++;
       await this.tries.execute(() => this.commits.submit(row)).finally(() => this.backlog--);
     } catch (error) {
-      this.log.error({ err: error, consumptionId: row.id, code: row.outcomeCode }, 'a refusal could not be recorded');
+      this.log.error(
+        { err: error, consumptionId: row.id, correlationId: row.correlationId, code: row.outcomeCode },
+        'a refusal could not be recorded',
+      );
     }
   }
 

@@ -3,7 +3,8 @@
 #   kafka.sh install             the jars and a class-data archive into the cache (once; needs Java 17 and Maven)
 #   kafka.sh start DIR [PORT]    returns when the broker serves; PORT+1 is the controller's
 #   kafka.sh stop DIR
-# Environment: KAFKA_EXTRA (more lines of server.properties; the last one of a name counts), KAFKA_JVM_EXTRA, KAFKA_HEAP, LEAKY_SERVER_OWNER
+# Environment: KAFKA_EXTRA (more lines of server.properties; the last one of a name counts), KAFKA_FORMAT (more arguments of
+# kafka-storage format, such as --add-scram), KAFKA_JVM_EXTRA, KAFKA_HEAP, LEAKY_SERVER_OWNER
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 version=4.4.0
@@ -29,12 +30,18 @@ rehearse() {
   local dir port=$((20000 + RANDOM % 9000))
   dir=$(mktemp -d)
   configure "$dir" "$port"
-  jvm "$dir" kafka.tools.StorageTool format -t MkU3OEVBNTcwNTJENDM2Qg -c "$dir/server.properties" >&2
+  format "$dir" >&2
   rm -rf "$home/formatted" "$home/classes.jsa"
   cp -r "$dir/data" "$home/formatted"
   KAFKA_JVM_EXTRA="-XX:ArchiveClassesAtExit=$home/classes.jsa -Xlog:cds=error -Xlog:cds+dynamic=error" serve "$dir"
   halt "$dir" kafka TERM
   rm -rf "$dir"
+}
+
+format() { # format DIR ARGUMENTS...
+  local dir=$1
+  shift
+  jvm "$dir" kafka.tools.StorageTool format -t MkU3OEVBNTcwNTJENDM2Qg -c "$dir/server.properties" "$@"
 }
 
 # Sets `command`: small and quick to start, with the serial collector and the first compiler only.
@@ -105,7 +112,10 @@ start() { # start DIR [PORT]
   local dir=$1 port=${2:-9092}
   install
   configure "$dir" "$port"
-  [ -f "$dir/data/meta.properties" ] || cp -r "$home/formatted" "$dir/data"
+  if [ ! -f "$dir/data/meta.properties" ]; then
+    # shellcheck disable=SC2086
+    if [ -n "${KAFKA_FORMAT:-}" ]; then format "$dir" $KAFKA_FORMAT; else cp -r "$home/formatted" "$dir/data"; fi
+  fi
   serve "$dir"
   echo "Kafka $version on 127.0.0.1:$port, process $(cat "$dir/kafka.pid")"
 }

@@ -6,6 +6,7 @@ import pg from 'pg';
 import { freePortBlock } from '../../embedded/ports.js';
 import { projectRoot } from '../../root.js';
 import { createAuthority, type Authority } from './certificates.js';
+import { eventually } from './eventually.js';
 import { native, serverScript } from './provide.js';
 
 /** As strict as a server of one's own can be: mutual TLS, and a signed token that says who may do what in which namespace. */
@@ -17,6 +18,8 @@ export interface SecureTemporal {
   /** Variables that reach it with these permissions, such as `leaky:write` or `temporal-system:admin` */
   environment(...permissions: string[]): Promise<Record<string, string>>;
   apiKey(...permissions: string[]): Promise<string>;
+  /** Arguments that let the Temporal CLI in */
+  cliArguments(namespace: string): Promise<string[]>;
   /** Which tables of its databases hold the text, as text or within binary values */
   tablesWith(text: string): Promise<string[]>;
   /** kill -9 of the server and of its PostgreSQL, then both again on the same data */
@@ -78,15 +81,31 @@ async function start(): Promise<SecureTemporal> {
       LEAKY_TEMPORAL_TLS_SERVER_NAME: SERVER_NAME,
       LEAKY_TEMPORAL_API_KEY: await apiKey(...permissions),
     }),
+    cliArguments: async (namespace) => [
+      ...['--address', `127.0.0.1:${port}`, '--namespace', namespace, '--api-key', await apiKey(`${namespace}:write`)],
+      ...['--tls-ca-path', authority.caFile, '--tls-cert-path', client.certFile, '--tls-key-path', client.keyFile],
+      ...['--disable-config-file', '--disable-config-env'],
+    ],
     tablesWith: (text) => tablesWith(port + 9, text),
     log: () => readFileSync(path.join(folder, 'temporal.log'), 'utf8'),
     async crash() {
-      for (const name of ['temporal', 'postgres']) process.kill(Number(readFileSync(path.join(folder, `${name}.pid`), 'utf8')), 'SIGKILL');
+      const killed = ['temporal', 'postgres'].map((name) => Number(readFileSync(path.join(folder, `${name}.pid`), 'utf8')));
+      for (const pid of killed) process.kill(pid, 'SIGKILL');
+      await eventually('both have gone', () => killed.every(hasGone));
       const env = { ...process.env, LEAKY_SERVER_OWNER: String(process.pid), ...settings };
       const code = await serverScript('temporal', ['start', folder, String(port)], env);
       if (code !== 0) throw new Error('Temporal did not come back; its messages are above');
     },
   };
+}
+
+function hasGone(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return false;
+  } catch {
+    return true;
+  }
 }
 
 const globalSettings = (files: { certFile: string; keyFile: string; caFile: string; keysFile: string }) => `  tls:

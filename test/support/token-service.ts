@@ -1,3 +1,4 @@
+import type { WorkerDeploymentVersion } from '@temporalio/common';
 import type { RequestHandler } from 'express';
 import { Router } from 'express';
 import { createConsumptionActivities } from '../../activities/consumption.js';
@@ -11,7 +12,7 @@ import type { Database } from '../../adapters/postgres/pool.js';
 import { createQuotaStore } from '../../adapters/postgres/quota-store.js';
 import { createUsageSink } from '../../adapters/postgres/usage-sink.js';
 import { createProviders } from '../../adapters/providers/index.js';
-import { connectTemporal, type Temporal } from '../../adapters/temporal/connection.js';
+import { connectTemporal, type TemporalOptions } from '../../adapters/temporal/connection.js';
 import { startStubs } from '../../api/stubs/index.js';
 import { MemoryIntake } from '../../api/tokens/intake.js';
 import { startTokens } from '../../api/tokens/service.js';
@@ -44,7 +45,9 @@ export interface ConsumeAnswer {
 export interface RigOptions {
   database: Database;
   /** Connects to the same server, as a process of its own would: a connection takes one worker of a queue */
-  temporal: Pick<Temporal, 'address' | 'namespace'>;
+  temporal: Omit<TemporalOptions, 'patienceMs'>;
+  /** Of its worker; unset: it is not versioned */
+  version?: WorkerDeploymentVersion;
   environment?: Record<string, string>;
   /** Wraps the real ledger, to break it on purpose */
   ledger?: (real: ConsumptionLedger) => ConsumptionLedger;
@@ -78,8 +81,7 @@ export async function startTokenServiceRig(options: RigOptions): Promise<TokenSe
   });
   const real = createConsumptionLedger(database, { enforceQuota: config.flags.quotaEnforcement });
   const ledger = options.ledger?.(real) ?? real;
-  const { address, namespace } = options.temporal;
-  const temporal = await connectTemporal({ address, namespace, patienceMs: 10_000 });
+  const temporal = await connectTemporal({ ...options.temporal, patienceMs: 10_000 });
   const intake = new MemoryIntake();
   const providers = createProviders({ config, log });
   const realUsage = createUsageSink(database);
@@ -90,6 +92,8 @@ export async function startTokenServiceRig(options: RigOptions): Promise<TokenSe
     : await createWorker({
         connection: temporal.connection,
         namespace: temporal.namespace,
+        dataConverter: temporal.dataConverter,
+        version: options.version,
         taskQueue: TASK_QUEUES.consumption,
         activities: createConsumptionActivities({ ledger, settler, providers, intake, usage }),
         shutdownGraceMs: options.shutdownGraceMs ?? 2_000,

@@ -78,7 +78,10 @@ describe('leaky setup on a server with mutual TLS and permissions', function () 
     const stranger = createAuthority('stranger');
     const impostor = stranger.issue('impostor', { client: true });
     const cases: [Record<string, string | undefined>, RegExp][] = [
-      [{ LEAKY_TEMPORAL_TLS_CERT_FILE: undefined, LEAKY_TEMPORAL_TLS_KEY_FILE: undefined }, /certificate|UnknownCA|UnknownIssuer|NotValidForName/i],
+      [
+        { LEAKY_TEMPORAL_TLS_CERT_FILE: undefined, LEAKY_TEMPORAL_TLS_KEY_FILE: undefined },
+        /certificate|UnknownCA|UnknownIssuer|NotValidForName/i,
+      ],
       [{ LEAKY_TEMPORAL_TLS_CA_FILE: stranger.caFile }, /certificate|UnknownCA|UnknownIssuer|NotValidForName/i],
       [
         { LEAKY_TEMPORAL_TLS_CERT_FILE: impostor.certFile, LEAKY_TEMPORAL_TLS_KEY_FILE: impostor.keyFile },

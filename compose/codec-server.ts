@@ -1,0 +1,46 @@
+import type { Payload } from '@temporalio/common';
+import type { PayloadCipher } from '../api/codec/ports.js';
+import { startCodecServer } from '../api/codec/service.js';
+import { ConfigError } from '../config.js';
+import type { WirePayload } from '../contracts/http/codec.js';
+import { createPayloadCodec, PayloadKeyError, PayloadTamperedError, type PayloadKeys } from '../temporal-config/payload-codec.js';
+import { serverPart, type Compose } from './service.js';
+import { payloadKeys } from './temporal.js';
+
+export const composeCodecServer: Compose = async (resources) => {
+  const { config, log } = resources;
+  const keys = payloadKeys(config);
+  if (!keys) throw new ConfigError('LEAKY_PAYLOAD_KEYS: required here, with the keys of the workers');
+  if (config.codec.uiOrigins.includes('*'))
+    throw new ConfigError('LEAKY_CODEC_ORIGINS: name the origins of the Web UI; * would let every page read');
+  const { required } = await resources.authenticator();
+  return serverPart('codec server', await startCodecServer({ config, log, cipher: createCipher(keys), authenticate: required }), resources);
+};
+
+export function createCipher(keys: PayloadKeys): PayloadCipher {
+  const codec = createPayloadCodec(keys);
+  return {
+    seal: async (payload) => toWire((await codec.encode([fromWire(payload)]))[0]),
+    async open(payload) {
+      try {
+        return toWire((await codec.decode([fromWire(payload)]))[0]);
+      } catch (error) {
+        if (error instanceof PayloadKeyError) return 'UNKNOWN_KEY';
+        if (error instanceof PayloadTamperedError) return 'TAMPERED';
+        throw error;
+      }
+    },
+  };
+}
+
+const fromWire = ({ metadata, data }: WirePayload): Payload => ({
+  metadata: Object.fromEntries(Object.entries(metadata).map(([name, value]) => [name, Buffer.from(value, 'base64')])),
+  data: Buffer.from(data, 'base64'),
+});
+
+const toWire = (payload: Payload = {}): WirePayload => ({
+  metadata: Object.fromEntries(Object.entries(payload.metadata ?? {}).map(([name, value]) => [name, base64(value)])),
+  data: base64(payload.data),
+});
+
+const base64 = (bytes: Uint8Array | null | undefined) => Buffer.from(bytes ?? []).toString('base64');

@@ -1,0 +1,44 @@
+import type { Secrets } from '../embedded/secrets.js';
+import type { StackOptions } from './start.js';
+
+export interface Addresses {
+  postgresUrl: string;
+  redis: string;
+  kafka: string;
+  cassandra: string;
+  temporal: string;
+}
+
+/** Switches every real part on. Only the auth service gets the master key and the administrator's password. */
+export function environments({ ports, environment }: StackOptions, addresses: Addresses, secrets: Secrets) {
+  const common: NodeJS.ProcessEnv = {
+    // Kafka's client would otherwise say of each partitioner what every user of it knows.
+    KAFKAJS_NO_PARTITIONER_WARNING: '1',
+    ...environment,
+    LEAKY_GATEWAY_PORT: String(ports.gateway),
+    LEAKY_AUTH_PORT: String(ports.auth),
+    LEAKY_TOKENS_PORT: String(ports.tokens[0]),
+    LEAKY_ANALYTICS_PORT: String(ports.analytics),
+    LEAKY_WORKER_PORT: String(ports.worker),
+    LEAKY_STUB_QWEN_PORT: String(ports.stubs.qwen),
+    LEAKY_STUB_GEMINI_PORT: String(ports.stubs.gemini),
+    LEAKY_STUB_OPENAI_PORT: String(ports.stubs.openai),
+    LEAKY_TOKENS_URL: tokenServices(ports.tokens.slice(0, 1)),
+    LEAKY_POSTGRES_URL: addresses.postgresUrl,
+    LEAKY_TEMPORAL_ADDRESS: addresses.temporal,
+    LEAKY_REDIS_URL: addresses.redis,
+    LEAKY_KAFKA_BROKERS: addresses.kafka,
+    LEAKY_CASSANDRA_CONTACT_POINTS: addresses.cassandra,
+  };
+  const auth: NodeJS.ProcessEnv = {
+    LEAKY_MASTER_KEY: secrets.masterKey,
+    LEAKY_ADMIN_USERNAME: secrets.adminUsername,
+    LEAKY_ADMIN_PASSWORD: secrets.adminPassword,
+    ...common,
+  };
+  const tokens = (port: number): NodeJS.ProcessEnv => ({ ...common, LEAKY_TOKENS_PORT: String(port) });
+  return { common, auth, tokens };
+}
+
+/** A static list: the gateway balances over it. */
+const tokenServices = (ports: readonly number[]) => ports.map((port) => `http://127.0.0.1:${port}`).join(',');
