@@ -14,6 +14,7 @@ export const composeGateway: Compose = async (resources) => {
     log,
     limits: createMemoryRateLimitStore(),
     services: createServiceList(config.services),
+    local: resources.local,
     operations: [...authOperations, ...tokenOperations, ...purchaseOperations, ...analyticsOperations],
     authenticator: await resources.authenticator(),
     readiness: { auth: untilReached(`${config.services.auth}/oauth2/jwks`) },

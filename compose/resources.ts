@@ -1,3 +1,4 @@
+import type { RequestHandler } from 'express';
 import type { Publisher } from '../adapters/kafka/publisher.js';
 import { createMemoryKeyRevocations } from '../adapters/memory/key-revocations.js';
 import { createPostgresKeyRevocations } from '../adapters/postgres/key-revocations.js';
@@ -5,6 +6,7 @@ import { createMemberships } from '../adapters/postgres/memberships.js';
 import { createPool, type Database } from '../adapters/postgres/pool.js';
 import { createProviders } from '../adapters/providers/index.js';
 import { connectTemporal, type Temporal } from '../adapters/temporal/connection.js';
+import type { ServiceName } from '../api/gateway/ports.js';
 import type { Memberships } from '../api/http/caller.js';
 import { createAuthenticator, type Authenticator } from '../api/http/authenticate.js';
 import type { KeyRevocations } from '../api/http/key-revocations.js';
@@ -37,6 +39,8 @@ export interface Resources {
   publisher(): Publisher;
   memberships(): Memberships;
   revocations(): Promise<KeyRevocations>;
+  /** Services of this process, for a gateway in it */
+  local: Map<ServiceName, RequestHandler>;
   /** Proves callers with the keys of the auth service, over HTTP */
   authenticator(): Promise<Authenticator>;
   close(): Promise<void>;
@@ -97,6 +101,7 @@ export function createResources({ config, log, alone }: ResourceOptions): Resour
   return {
     config,
     log,
+    local: new Map(),
     database,
     temporal,
     providers,

@@ -1,5 +1,6 @@
+import type { ServiceName } from '../api/gateway/ports.js';
 import type { Checks } from '../api/http/health.js';
-import type { RunningServer } from '../api/http/service.js';
+import type { RunningServer, RunningService } from '../api/http/service.js';
 import type { RunningWorker } from '../workers/create-worker.js';
 import type { Resources } from './resources.js';
 
@@ -18,6 +19,12 @@ export type Compose = (resources: Resources) => Promise<Service>;
 
 export function serverPart(name: string, server: Pick<RunningServer, 'close'>, { config }: Resources): Service {
   return { name, stop: () => server.close(config.shutdownGraceMs) };
+}
+
+/** A service behind the gateway: one in the same process calls it without a hop. */
+export function servicePart(name: ServiceName, server: RunningService, resources: Resources): Service {
+  resources.local.set(name, server.inner);
+  return serverPart(name, server, resources);
 }
 
 export function workerPart(worker: RunningWorker): Service {

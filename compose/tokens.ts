@@ -11,7 +11,7 @@ import { startTokens } from '../api/tokens/service.js';
 import { packageVersion } from './build-id.js';
 import { startConsumptionWorker } from './consumption-worker.js';
 import type { Resources } from './resources.js';
-import { group, serverPart, workerPart, type Compose } from './service.js';
+import { group, servicePart, workerPart, type Compose } from './service.js';
 
 /** The token service and its consumption worker: one process, one connection, so that starts are eager. */
 export const composeTokens: Compose = async (resources) => {
@@ -42,7 +42,7 @@ export const composeTokens: Compose = async (resources) => {
     },
   });
   // The server stops first: requests in flight still need the worker.
-  return group('tokens', [workerPart(worker), serverPart('token service', server, resources)]);
+  return group('tokens', [workerPart(worker), servicePart('tokens', server, resources)]);
 };
 
 type Client = Awaited<ReturnType<Resources['temporal']>>['client'];

@@ -8,6 +8,8 @@ export interface GroupCommitOptions<Item, Result> {
   /** Writes in flight at a time. More lanes mean smaller batches. */
   lanes: number;
   maxItems: number;
+  /** At least so long from the beginning of a write to the next one on its lane, in milliseconds; asked at the end of each write */
+  pace?: () => number;
   maxBytes?: number;
   bytesOf?: (item: Item) => number;
 }
@@ -56,15 +58,22 @@ export class GroupCommit<Item, Result> {
   }
 
   private async run(batch: Entry<Item, Result>[]): Promise<void> {
+    const began = performance.now();
     try {
       const results = await this.options.write(batch.map((entry) => entry.item));
       batch.forEach((entry, index) => entry.resolve(results[index] as Result));
     } catch (error) {
       for (const entry of batch) entry.reject(error);
     } finally {
-      this.inFlight--;
-      this.schedule();
+      const pauseMs = began + (this.options.pace?.() ?? 0) - performance.now();
+      if (pauseMs > 0) setTimeout(() => this.free(), pauseMs);
+      else this.free();
     }
+  }
+
+  private free(): void {
+    this.inFlight--;
+    this.schedule();
   }
 
   /** At least one item, then as many as fit the bounds. */

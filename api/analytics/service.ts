@@ -1,8 +1,8 @@
-import type { Express, RequestHandler } from 'express';
+import type { RequestHandler } from 'express';
 import type { Config } from '../../config.js';
 import type { Logger } from '../../telemetry/log.js';
 import type { Operation } from '../http/openapi.js';
-import { createServiceApp, listen, type RunningServer } from '../http/service.js';
+import { createServiceApp, listen, type RunningService, type ServiceApp } from '../http/service.js';
 import { anomalies } from './anomalies.js';
 import { health } from './health.js';
 import type { AnalyticsDependencies, Route } from './query.js';
@@ -22,7 +22,7 @@ export interface AnalyticsOptions extends Omit<AnalyticsDependencies, 'clock'> {
   clock?: () => Date;
 }
 
-export function createAnalyticsApp(options: AnalyticsOptions): Express {
+export function createAnalyticsApp(options: AnalyticsOptions): ServiceApp {
   const dependencies: AnalyticsDependencies = { ...options, clock: options.clock ?? (() => new Date()) };
   return createServiceApp({
     name: 'analytics-service',
@@ -42,6 +42,7 @@ export function createAnalyticsApp(options: AnalyticsOptions): Express {
 }
 
 /** @throws Error when the port is taken */
-export function startAnalytics(options: AnalyticsOptions): Promise<RunningServer> {
-  return listen(createAnalyticsApp(options), options.config.host, options.config.ports.analytics);
+export async function startAnalytics(options: AnalyticsOptions): Promise<RunningService> {
+  const app = createAnalyticsApp(options);
+  return { ...(await listen(app, options.config.host, options.config.ports.analytics)), inner: app.inner };
 }

@@ -1,5 +1,4 @@
-import type { Express } from 'express';
-import { createServiceApp } from '../http/service.js';
+import { createServiceApp, type ServiceApp } from '../http/service.js';
 import { apiKeyOperations, apiKeyRoutes } from './api-keys.js';
 import type { AuthContext } from './context.js';
 import { keyCheckOperations, keyCheckRoutes } from './key-checks.js';
@@ -20,7 +19,7 @@ export const authOperations = [
   ...signingKeyOperations,
 ];
 
-export function createAuthService(context: AuthContext): Express {
+export function createAuthService(context: AuthContext): ServiceApp {
   return createServiceApp({
     name: 'auth',
     title: 'Leaky Tokens: auth',

@@ -3,7 +3,7 @@ import type { Config } from '../../config.js';
 import type { Logger } from '../../telemetry/log.js';
 import { createAuthenticator } from '../http/authenticate.js';
 import type { KeyRevocations } from '../http/key-revocations.js';
-import { listen, type RunningServer } from '../http/service.js';
+import { listen, type RunningService } from '../http/service.js';
 import { announce, type AuthContext } from './context.js';
 import { ensureFirstAdmin } from './first-admin.js';
 import { createKeyProof } from './key-proof.js';
@@ -25,7 +25,7 @@ export interface AuthDeps {
 const HOUR_MS = 3_600_000;
 
 /** Starts the auth service on config.ports.auth. Signing key and first ADMIN exist when it resolves. */
-export async function startAuth({ config, log, accounts, revocations }: AuthDeps): Promise<RunningServer> {
+export async function startAuth({ config, log, accounts, revocations }: AuthDeps): Promise<RunningService> {
   const keyring = createKeyring(accounts.signingKeys, config.auth, log);
   await keyring.rotateIfDue();
   const issuer = createTokenIssuer(keyring, config.auth);
@@ -45,13 +45,15 @@ export async function startAuth({ config, log, accounts, revocations }: AuthDeps
   };
   await ensureFirstAdmin(context);
   await announceRecentEndings(context);
-  const server = await listen(createAuthService(context), config.host, config.ports.auth);
+  const app = createAuthService(context);
+  const server = await listen(app, config.host, config.ports.auth);
   const rotation = setInterval(() => {
     keyring.rotateIfDue().catch((error: unknown) => log.error({ err: error }, 'the signing key could not be checked for its age'));
   }, HOUR_MS);
   rotation.unref();
   return {
     port: server.port,
+    inner: app.inner,
     async close(graceMs) {
       clearInterval(rotation);
       await server.close(graceMs);

@@ -38,7 +38,7 @@ export interface Forwarder {
 }
 
 /** Set on a 5xx by a service that is itself well (api/http/problem.ts): its breaker stays closed. */
-const FAULT_ORIGIN = 'x-leaky-fault-origin';
+export const FAULT_ORIGIN = 'x-leaky-fault-origin';
 const STREAM = /^(?:text\/event-stream|application\/x-ndjson)/;
 const IDEMPOTENT = new Set(['GET', 'HEAD', 'PUT', 'DELETE', 'OPTIONS']);
 const RETRY_AFTER_MS = 20;

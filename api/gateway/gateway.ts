@@ -6,12 +6,15 @@ import type { Logger } from '../../telemetry/log.js';
 import { BREAKER_LEVEL, metrics } from '../../telemetry/metrics.js';
 import type { Authenticator } from '../http/authenticate.js';
 import type { Caller } from '../http/caller.js';
+import { isPlainUtf8 } from '../http/json-body.js';
+import { forwardedAs } from '../http/request-times.js';
 import { readBody, refuseUnreadBody, ClientGone } from './body.js';
 import { BREAKER_DEFAULTS, BreakerOpen, ServiceBreaker, type BreakerSettings } from './breaker.js';
 import { Bulkhead, BulkheadFull } from './bulkhead.js';
 import { createCallerGate } from './callers.js';
 import { sendUnavailable } from './fallback.js';
 import type { Forwarder } from './forwarder.js';
+import { callLocally } from './local-call.js';
 import { applyRequestRule, applyResponseRule, cleanRequestHeaders, cleanResponseHeaders, rewritePath, type RouteRule } from './headers.js';
 import { SERVICE_NAMES, type RateLimitStore, type ServiceName, type ServiceResolver } from './ports.js';
 import { createRateLimiter } from './rate-limit.js';
@@ -23,11 +26,15 @@ export interface GatewayDeps {
   authenticator: Pick<Authenticator, 'identify'>;
   limits: RateLimitStore;
   services: ServiceResolver;
+  /** Services of this very process: they are called without a hop */
+  local?: ReadonlyMap<ServiceName, RequestHandler>;
   forwarder: Forwarder;
   breaker?: Partial<BreakerSettings>;
 }
 
 const WAITING_PER_PLACE = 10;
+/** Stands for the address of a service that is called without one */
+const NOWHERE = new URL('local:');
 
 /** The time a provider may take with all its attempts and the doubling waits between them. */
 export function providerAllowanceMs({ timeoutMs, attempts, backoffMs }: Config['providers']): number {
@@ -58,7 +65,8 @@ export function createGatewayHandler(deps: GatewayDeps): RequestHandler {
 
   async function send(req: Request, res: Response, service: ServiceName, timeoutMs: number, body: Buffer, rule: RouteRule | undefined) {
     const { breaker, bulkhead } = guards.get(service) ?? createGuard(service, deps);
-    const target = services.resolve(service);
+    const local = rule === undefined && isPlainUtf8(req) ? deps.local?.get(service) : undefined;
+    const target = local ? NOWHERE : services.resolve(service);
     if (!target) return sendUnavailable(req, res, service, 1_000);
     const closing = /(?:^|,)\s*close\s*(?:,|$)/i.test(req.headers.connection ?? '');
     breaker.check();
@@ -77,7 +85,9 @@ export function createGatewayHandler(deps: GatewayDeps): RequestHandler {
       answer.headers.connection = closing ? 'close' : 'keep-alive';
       if (rule) applyResponseRule(answer, rule);
     };
-    const { fault } = await breaker.execute(() => forwarder.forward(req, res, { target, body, timeoutMs, onAnswer }));
+    const { fault } = await breaker.execute(() =>
+      local ? callLocally(local, req, res, { body, timeoutMs }) : forwarder.forward(req, res, { target, body, timeoutMs, onAnswer }),
+    );
     if (fault === null || res.headersSent) return undefined;
     if (fault === 'timeout') throw new Problem('GATEWAY_TIMEOUT', `The service did not answer within ${timeoutMs} ms`);
     return sendUnavailable(req, res, service, 1_000);
@@ -93,8 +103,8 @@ export function createGatewayHandler(deps: GatewayDeps): RequestHandler {
       await limiter.limit(req, res, path, null);
       return next();
     }
-    // Labels of the metrics: the pattern, never the path.
-    req.route = { path: `${route.prefix}/**` };
+    // Labels of the metrics: the pattern, never the path. A service of this process has a route of its own.
+    forwardedAs(res, 'gateway', `${route.prefix}/**`);
     try {
       const caller = await identify(req, res, path);
       await limiter.limit(req, res, path, caller);

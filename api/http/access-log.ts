@@ -18,7 +18,7 @@ export function accessLog(service: string, log: Logger, level: 'trace' | 'debug'
           service,
           method: req.method,
           path: path.length > MAX_PATH ? `${path.slice(0, MAX_PATH)}…` : path,
-          route: routeOf(req),
+          route: routeOf(service, res),
           status: res.statusCode,
           ms: Math.round((performance.now() - startedAt) * 10) / 10,
           correlationId: res.locals.correlationId,

@@ -1,10 +1,9 @@
 import cors from 'cors';
-import express, { type Express, type Router } from 'express';
+import express, { type Express, type RequestHandler, type Router } from 'express';
 import helmet from 'helmet';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Config } from '../../config.js';
-import { Problem } from '../../contracts/errors.js';
 import type { Logger } from '../../telemetry/log.js';
 import { exposition } from '../../telemetry/exposition.js';
 import { registry } from '../../telemetry/metrics.js';
@@ -13,6 +12,7 @@ import { accessLog } from './access-log.js';
 import { answerClientError } from './client-error.js';
 import { correlationId } from './correlation.js';
 import { healthRoutes, type Checks } from './health.js';
+import { jsonBody } from './json-body.js';
 import { openApiDocument, openApiRoutes, type Operation } from './openapi.js';
 import { notFound, problemHandler } from './problem.js';
 import { requestTimes } from './request-times.js';
@@ -35,8 +35,11 @@ export interface ServiceOptions {
   corsCredentials?: boolean;
 }
 
+/** `inner` is what lies behind the edge (correlation id, security headers): a gateway in the same process calls that directly. */
+export type ServiceApp = Express & { inner: RequestHandler };
+
 /** What every service has: correlation id, security headers, body limit, health, metrics, API docs and one error shape. */
-export function createServiceApp(options: ServiceOptions): Express {
+export function createServiceApp(options: ServiceOptions): ServiceApp {
   const { config, log, name } = options;
   const app = express();
   app.disable('x-powered-by');
@@ -65,16 +68,17 @@ export function createServiceApp(options: ServiceOptions): Express {
   }
   app.use(openApiRoutes(() => openApiDocument(options.title, options.operations, options.serverUrl)));
   app.use(helmet());
-  if (!options.rawBodies) {
-    app.use(requireJson);
-    app.use(express.json({ limit: config.http.bodyLimitBytes, strict: true }));
-  }
+  const behind = routesOf(options);
+  app.use(behind);
+  const inner = express.Router().use(requestTimes(name), behind);
+  return Object.assign(app, { inner });
+}
+
+function routesOf({ config, log, routes, rawBodies = false }: ServiceOptions): Router {
   const router = express.Router();
-  options.routes(router);
-  app.use(router);
-  app.use(notFound);
-  app.use(problemHandler(log));
-  return app;
+  if (!rawBodies) router.use(jsonBody(config.http.bodyLimitBytes));
+  routes(router);
+  return router.use(notFound, problemHandler(log));
 }
 
 const EXPOSED_HEADERS = [
@@ -87,17 +91,16 @@ const EXPOSED_HEADERS = [
   'Retry-After',
 ];
 
-/** A body that is not JSON would be ignored by the parser and look like a missing one; say so instead. */
-const requireJson: express.RequestHandler = (req, _res, next) => {
-  const hasBody = req.headers['transfer-encoding'] !== undefined || Number(req.headers['content-length'] ?? 0) > 0;
-  if (hasBody && !req.is(['json', '+json'])) throw new Problem('UNSUPPORTED_MEDIA_TYPE', 'Send the body as application/json');
-  next();
-};
 
 export interface RunningServer {
   port: number;
   /** Stops taking connections and waits for requests in flight, at most `graceMs`. */
   close(graceMs: number): Promise<void>;
+}
+
+/** A server and what a gateway of the same process calls in its place */
+export interface RunningService extends RunningServer {
+  inner: RequestHandler;
 }
 
 /** @throws Error with the address in its message when the port is taken */

@@ -18,6 +18,8 @@ interface Submitted {
 
 export interface BatchStarterOptions {
   startsInFlight: number;
+  /** From one start to the next while a batch is in progress: a lone caller never waits, many share fewer workflows */
+  paceMs: number;
   maxItems: number;
   maxBytes: number;
 }
@@ -40,6 +42,7 @@ export class BatchStarter {
     this.commits = new GroupCommit({
       write: (submitted) => this.write(submitted),
       lanes: options.startsInFlight,
+      pace: () => (intake.batchesInProgress > 0 ? options.paceMs : 0),
       maxItems: options.maxItems,
       maxBytes: options.maxBytes,
       bytesOf: ({ request }) => 300 + (request.prompt?.length ?? 0),

@@ -25,6 +25,11 @@ export class MemoryIntake implements Intake {
     return this.waiting.size;
   }
 
+  /** Whose workflow has not done with the requests */
+  get batchesInProgress(): number {
+    return this.batches.size;
+  }
+
   /** The outcome of a request that waits under this id, if any. */
   find(id: string): Pick<Waiting, 'request' | 'outcome'> | undefined {
     return this.waiting.get(id);

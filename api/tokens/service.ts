@@ -1,12 +1,12 @@
 import type { Client } from '@temporalio/client';
-import type { Express, RequestHandler, Router } from 'express';
+import type { RequestHandler, Router } from 'express';
 import type { ConsumptionLedger } from '../../activities/consumption-ports.js';
 import type { Providers, UsageSink } from '../../activities/ports.js';
 import type { Config } from '../../config.js';
 import type { Logger } from '../../telemetry/log.js';
 import type { Memberships } from '../http/caller.js';
 import type { Operation } from '../http/openapi.js';
-import { createServiceApp, listen, type RunningServer } from '../http/service.js';
+import { createServiceApp, listen, type RunningService, type ServiceApp } from '../http/service.js';
 import { BatchStarter } from './batch-starter.js';
 import { createBucketRules } from './bucket-rule.js';
 import { createConsume } from './consume.js';
@@ -41,13 +41,14 @@ export interface TokenServiceOptions {
 /** Beyond the provider's own limits: starting a workflow and taking one over after a crash. */
 const ANSWER_MARGIN_MS = 15_000;
 
-export function createTokensApp(options: TokenServiceOptions): Express {
+export function createTokensApp(options: TokenServiceOptions): ServiceApp {
   const { config, log, intake, ledger, memberships, quota } = options;
   const consume = createConsume({
     ...options,
     buckets: measured(options.buckets),
     starter: new BatchStarter(options.client, intake, log, {
       startsInFlight: config.consumption.startsInFlight,
+      paceMs: config.consumption.paceMs,
       maxItems: config.consumption.batchMaxItems,
       maxBytes: config.consumption.batchMaxBytes,
     }),
@@ -87,6 +88,7 @@ export function longestProviderCallMs({ providers }: Pick<Config, 'providers'>):
 }
 
 /** @throws Error when the port is taken */
-export function startTokens(options: TokenServiceOptions): Promise<RunningServer> {
-  return listen(createTokensApp(options), options.config.host, options.config.ports.tokens);
+export async function startTokens(options: TokenServiceOptions): Promise<RunningService> {
+  const app = createTokensApp(options);
+  return { ...(await listen(app, options.config.host, options.config.ports.tokens)), inner: app.inner };
 }
