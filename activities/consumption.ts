@@ -12,7 +12,7 @@ import type { Settler } from './settler.js';
 export interface ConsumptionActivityDeps {
   ledger: ConsumptionLedger;
   settler: Settler;
-  providers: Providers;
+  providers: Pick<Providers, 'complete'>;
   intake: Intake;
   usage: UsageSink;
 }

@@ -48,6 +48,8 @@ export interface Providers {
   complete(request: ProviderRequest, options?: { signal?: AbortSignal; onDelta?: (text: string) => void }): Promise<ProviderOutcome>;
   /** Seconds until a call may be tried again when the breaker is open or the bulkhead is full; null when calls are taken. */
   refusalFor(provider: ProviderName): { retryAfterSeconds: number; detail: string } | null;
+  /** Calls that have begun and not ended, of all providers */
+  readonly inProgress: number;
 }
 
 /**

@@ -5,6 +5,8 @@ import { rememberTrace, tracedBatch } from '../telemetry/tracing.js';
 import type { ConsumptionLedger, ConsumptionOutcome, HoldState, Intake, SettledRow, Settlement } from './consumption-ports.js';
 
 const MAX_ITEMS = 500;
+/** From one statement to the next: the calls of a batch end within a few milliseconds of each other and share one */
+const PACE_MS = 10;
 
 /** What became of one item of a statement: `row` null when the statement ended no row of that id. */
 type Written = { row: SettledRow | null } | { fault: unknown };
@@ -23,7 +25,8 @@ export class Settler {
   ) {
     this.commits = new GroupCommit({
       write: (items) => tracedBatch('settle', items, { attributes: { 'leaky.batch.items': items.length } }, () => this.write(items)),
-      lanes: 2,
+      lanes: 1,
+      pace: () => PACE_MS,
       maxItems: MAX_ITEMS,
     });
   }

@@ -74,6 +74,11 @@ export const metrics = {
     labelNames: ['provider'],
     registers,
   }),
+  turnedAway: new Counter({
+    name: 'leaky_consumptions_turned_away_total',
+    help: 'Consumptions refused unread because the token service had as much in progress as it takes',
+    registers,
+  }),
   rateLimited: new Counter({
     name: 'leaky_gateway_rate_limited_total',
     help: 'Requests refused by the sliding window',

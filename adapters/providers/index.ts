@@ -23,8 +23,15 @@ export function createProviders({ config, log }: ProvidersOptions): Providers & 
   const lines = Object.fromEntries(
     PROVIDERS.map((provider) => [provider, createLine(provider, config.providers, log.child({ provider }))]),
   ) as Record<ProviderName, Line>;
+  let inProgress = 0;
   return {
-    complete: (request, options = {}) => lines[request.provider].complete(request, options),
+    complete(request, options = {}) {
+      inProgress++;
+      return lines[request.provider].complete(request, options).finally(() => inProgress--);
+    },
+    get inProgress() {
+      return inProgress;
+    },
     refusalFor: (provider) => lines[provider].refusal(),
     close: async () => {
       await Promise.all(Object.values(lines).map((line) => line.close()));

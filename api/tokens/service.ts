@@ -12,6 +12,7 @@ import { createBucketRules } from './bucket-rule.js';
 import { createConsume } from './consume.js';
 import { consumeRoute } from './consume-route.js';
 import { consumptionRoute } from './consumption-route.js';
+import { Door } from './door.js';
 import type { MemoryIntake } from './intake.js';
 import { measured } from './measured-buckets.js';
 import { operations } from './operations.js';
@@ -89,6 +90,12 @@ export function longestProviderCallMs({ providers }: Pick<Config, 'providers'>):
 
 /** @throws Error when the port is taken */
 export async function startTokens(options: TokenServiceOptions): Promise<RunningService> {
+  const { config, providers } = options;
   const app = createTokensApp(options);
-  return { ...(await listen(app, options.config.host, options.config.ports.tokens)), inner: app.inner };
+  const door = new Door({ limit: config.consumption.maxWorking, away: () => providers.inProgress });
+  const server = await listen(door.before(app), config.host, config.ports.tokens);
+  const inner: RequestHandler = (req, res, next) => {
+    if (door.admit(req, res)) return app.inner(req, res, next);
+  };
+  return { ...server, inner };
 }

@@ -25,7 +25,6 @@ describe('the steps of a batch, run again because the engine lost sight of them'
       settler: new Settler(ledger, intake, createLogger('silent')),
       usage: createUsageSink(db),
       providers: {
-        refusalFor: () => null,
         complete: ({ provider }) => {
           calls++;
           return Promise.resolve({ ok: true, attempts: 1, answer: { id: 'a', provider, model: 'm', message: 'hello', usage: null } });

@@ -25,6 +25,27 @@ describe('group commit', () => {
     assert.equal(await result, 10);
   });
 
+  it('keeps the pace from one write to the next, and a lone item waits for none', async () => {
+    const { writes, write } = heldWriter();
+    const began: number[] = [];
+    const timed = (items: number[]) => {
+      began.push(performance.now());
+      return write(items);
+    };
+    const commits = new GroupCommit({ write: timed, lanes: 1, maxItems: 10, pace: () => 50 });
+    const first = commits.submit(1);
+    await turn();
+    assert.equal(began.length, 1, 'at once');
+    writes[0]?.finish();
+    await first;
+    const others = [2, 3].map((item) => commits.submit(item));
+    while (writes.length < 2) await turn();
+    assert.ok((began[1] ?? 0) - (began[0] ?? 0) >= 49, `${(began[1] ?? 0) - (began[0] ?? 0)} ms`);
+    assert.deepEqual(writes[1]?.items, [2, 3]);
+    writes[1].finish();
+    await Promise.all(others);
+  });
+
   it('what arrives while a write is in flight shares the next one', async () => {
     const { writes, write } = heldWriter();
     const commits = new GroupCommit({ write, lanes: 1, maxItems: 10 });

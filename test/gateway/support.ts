@@ -1,3 +1,4 @@
+import type { RequestHandler } from 'express';
 import { createServer, type IncomingMessage, type RequestListener } from 'node:http';
 import { connect, type AddressInfo } from 'node:net';
 import { createMemoryRateLimitStore } from '../../adapters/memory/rate-limit-store.js';
@@ -83,6 +84,8 @@ export interface TestGatewayOptions {
   breaker?: Partial<BreakerSettings>;
   limits?: RateLimitStore;
   authenticator?: Pick<Authenticator, 'identify'>;
+  /** Called in place of the upstream that is the token service */
+  localTokens?: RequestHandler;
 }
 
 export async function startTestGateway({
@@ -90,6 +93,7 @@ export async function startTestGateway({
   breaker,
   limits,
   authenticator = stubAuthenticator,
+  localTokens,
 }: TestGatewayOptions = {}): Promise<TestGateway> {
   const [tokens, auth, analytics] = await Promise.all([startUpstream(), startUpstream(), startUpstream()]);
   const config = loadConfig({
@@ -109,6 +113,7 @@ export async function startTestGateway({
     services: createServiceList(config.services),
     operations: [],
     port: 0,
+    ...(localTokens && { local: new Map([['tokens', localTokens]]) }),
     ...(breaker && { breaker }),
   });
   const running: TestGateway = {

@@ -61,12 +61,11 @@ export async function startLine({ database, temporal, taskQueue, ...broken }: Li
 }
 
 /** Does as the prompt says: fail, take so many milliseconds, or answer at once. Counts nothing, needs no network. */
-const obedientProviders: Providers = {
+const obedientProviders: Pick<Providers, 'complete'> = {
   async complete({ provider, messages }, { signal } = {}) {
     const order = messages.at(-1)?.content ?? '';
     if (order === 'fail') return { ok: false, code: 'PROVIDER_FAILED', detail: 'it said 500', attempts: 3 };
     if (order.startsWith('take ')) await delay(Number(order.slice(5)), undefined, { signal });
     return { ok: true, attempts: 1, answer: { id: 'answer', provider, model: 'm', message: 'hello', usage: null } };
   },
-  refusalFor: () => null,
 };
