@@ -40,7 +40,7 @@ export type ServiceApp = Express & { inner: RequestHandler };
 
 /** What every service has: correlation id, security headers, body limit, health, metrics, API docs and one error shape. */
 export function createServiceApp(options: ServiceOptions): ServiceApp {
-  const { config, log, name } = options;
+  const { config, name } = options;
   const app = express();
   app.disable('x-powered-by');
   app.disable('etag');
@@ -48,10 +48,7 @@ export function createServiceApp(options: ServiceOptions): ServiceApp {
   // Without it, everyone who comes through the gateway would share its address, and with it the limits by address.
   app.set('trust proxy', [...config.http.trustedProxies, ...(options.rawBodies ? [] : config.http.trustedGateways)]);
   app.use(correlationId);
-  app.use(requestTimes(name));
-  const tracer = activeTracer();
-  if (tracer) app.use(traceRequests(tracer, { service: name, takeParent: !options.rawBodies || config.telemetry.traceCallers }));
-  if (config.telemetry.accessLog) app.use(accessLog(name, log, config.telemetry.accessLog));
+  app.use(observed(options));
   app.use(
     cors({
       origin: config.http.corsOrigins.includes('*') ? '*' : config.http.corsOrigins,
@@ -70,8 +67,19 @@ export function createServiceApp(options: ServiceOptions): ServiceApp {
   app.use(securityHeaders);
   const behind = routesOf(options);
   app.use(behind);
-  const inner = express.Router().use(requestTimes(name), behind);
+  const inner = express.Router().use(observed(options), behind);
   return Object.assign(app, { inner });
+}
+
+/** Times, traces and, where wanted, logs each request. */
+function observed({ config, log, name, rawBodies = false }: ServiceOptions): RequestHandler[] {
+  const tracer = activeTracer();
+  const { accessLog: level, traceCallers } = config.telemetry;
+  return [
+    requestTimes(name),
+    ...(tracer ? [traceRequests(tracer, { service: name, takeParent: !rawBodies || traceCallers })] : []),
+    ...(level ? [accessLog(name, log, level)] : []),
+  ];
 }
 
 function routesOf({ config, log, routes, rawBodies = false }: ServiceOptions): Router {
@@ -100,7 +108,6 @@ const EXPOSED_HEADERS = [
   'RateLimit-Policy',
   'Retry-After',
 ];
-
 
 export interface RunningServer {
   port: number;

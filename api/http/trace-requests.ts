@@ -29,7 +29,7 @@ export function traceRequests(tracer: Tracer, { service, takeParent }: TraceRequ
       delete req.headers['tracestate'];
       Object.assign(req.headers, tracer.headers());
       res.once('close', () => {
-        const route = routeOf(req);
+        const route = routeOf(service, res);
         const { consumptionId, caller } = res.locals;
         span.rename(`${method} ${route}`);
         span.end(
