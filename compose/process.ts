@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { startDraining } from '../api/http/health.js';
 import type { Config } from '../config.js';
 import type { Logger } from '../telemetry/log.js';
-import { serveMetrics } from './metrics.js';
+import { reportCertificates, serveMetrics } from './metrics.js';
 import { startTracing } from './tracing.js';
 import { createResources } from './resources.js';
 import type { Compose, Service } from './service.js';
@@ -85,6 +85,7 @@ export interface RunOptions {
 export async function startParts({ name, config, log, lifecycle, alone, parts }: RunOptions): Promise<Service[]> {
   const endTracing = await startTracing(config, name, log);
   if (endTracing) lifecycle.onStop(endTracing);
+  reportCertificates(config);
   const scraped = await serveMetrics(config);
   if (scraped) {
     lifecycle.onStop(() => scraped.stop());

@@ -101,7 +101,12 @@ export function createTracer(options: TracerOptions): Tracer {
     idGenerator: ids,
     spanLimits: { linkCountLimit: MAX_LINKS },
     spanProcessors: [
-      new BatchSpanProcessor({ exporter, maxQueueSize: MAX_QUEUE, scheduledDelayMillis: EXPORT_EVERY_MS, exportTimeoutMillis: EXPORT_TIMEOUT_MS }),
+      new BatchSpanProcessor({
+        exporter,
+        maxQueueSize: MAX_QUEUE,
+        scheduledDelayMillis: EXPORT_EVERY_MS,
+        exportTimeoutMillis: EXPORT_TIMEOUT_MS,
+      }),
     ],
   });
   const tracer = provider.getTracer('leaky-tokens', options.version);
@@ -145,7 +150,13 @@ export function createTracer(options: TracerOptions): Tracer {
       return within(span, from ? current.deleteValue(CAME_FROM) : current, work);
     },
 
-    tracedBatch: (name, items, options, work) => shared(name, items.map((item) => memory.get(item) ?? ROOT_CONTEXT), options, work),
+    tracedBatch: (name, items, options, work) =>
+      shared(
+        name,
+        items.map((item) => memory.get(item) ?? ROOT_CONTEXT),
+        options,
+        work,
+      ),
 
     continued: (name, carriers, options, work) => shared(name, carriers.map(contextOf), options, work),
 
@@ -199,7 +210,10 @@ function distinct(contexts: readonly Context[]): Context[] {
 }
 
 function fail(span: Span, error: unknown): void {
-  span.setStatus({ code: SpanStatusCode.ERROR, message: error instanceof Error ? error.message.slice(0, 300) : String(error).slice(0, 300) });
+  span.setStatus({
+    code: SpanStatusCode.ERROR,
+    message: error instanceof Error ? error.message.slice(0, 300) : String(error).slice(0, 300),
+  });
 }
 
 export type { Attributes };
