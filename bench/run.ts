@@ -10,6 +10,7 @@ interface Options {
   seconds?: number;
   minutes: number;
   quick: boolean;
+  stack: boolean;
   save: boolean;
   profile?: string;
 }
@@ -27,8 +28,9 @@ const program = new Command('npm run bench --')
   .option('--seconds <s>', `of each run in a round (${FULL.seconds})`, positive)
   .option('--minutes <m>', 'of the soak', positive, 10)
   .option('--quick', 'one short round of few cells, without other gateways: shows that all works, measures nothing', false)
+  .option('--stack', 'consume: measure the full stack, every real part its own process, against the embedded form', false)
   .option('--profile <folder>', "write CPU profiles of the system's own process there (with the time before and between the runs)")
-  .option('--no-save', 'leave bench/results.* as they are (so does --quick)')
+  .option('--no-save', 'leave bench/results.* as they are (so do --quick and --stack)')
   .addHelpText(
     'after',
     `\n${scenarios(0)
@@ -46,8 +48,14 @@ async function run(chosen: string[], options: Options): Promise<void> {
   const { faults } = await runBench({
     scenarios: wanted,
     effort: { rounds: options.rounds ?? base.rounds, seconds: options.seconds ?? base.seconds, warmUpSeconds: base.warmUpSeconds },
-    extent: { quick: options.quick, people: base.people, prefilled: base.prefilled, profileFolder: options.profile ?? null },
-    folder: options.quick || !options.save ? null : path.join(projectRoot, 'bench'),
+    extent: {
+      quick: options.quick,
+      stack: options.stack,
+      people: base.people,
+      prefilled: base.prefilled,
+      profileFolder: options.profile ?? null,
+    },
+    folder: options.quick || options.stack || !options.save ? null : path.join(projectRoot, 'bench'),
     say: (line) => void process.stdout.write(`${line}\n`),
   });
   for (const fault of faults) process.stderr.write(`FAULT: ${fault}\n`);

@@ -9,6 +9,7 @@ import { measureInTurns, type Cell, type Effort, type Run, type Say, type Varian
 import { prefill } from './prepare/history.js';
 import { foundOrganisation, registerPeople, type Person } from './prepare/people.js';
 import { summarise, type Measured } from './report.js';
+import { startStackTarget } from './target-stack.js';
 import { startEmbedded, startStubs, type Stubs, type Target } from './target.js';
 
 /** A system with people who can use it, and the books of what they were told. */
@@ -30,6 +31,8 @@ export interface Beside extends Child {
 export interface Extent {
   /** Short cells with few people, to see that everything works */
   quick: boolean;
+  /** Scenarios that can do so measure the full stack against the embedded form */
+  stack?: boolean;
   people: number;
   /** Consumptions in the ledger that is not empty */
   prefilled: number;
@@ -39,18 +42,19 @@ export interface Extent {
 
 const PATIENCE_MS = 3_600_000;
 
-type Kind = 'plain' | 'full' | 'limited';
+type Kind = 'plain' | 'full' | 'limited' | 'stack';
 
 const DIFFERENCES: Record<Kind, Record<string, string | undefined>> = {
   plain: {},
   full: {},
+  stack: {},
   // As it comes, so that it refuses when it is full.
   limited: { LEAKY_CONSUMPTIONS_IN_FLIGHT: undefined },
 };
 
 /**
  * Everything that scenarios need, started when the first one asks for it. `plain`: an empty ledger; `full`: one with a history;
- * `limited`: with the product's own limit of consumptions in flight.
+ * `limited`: with the product's own limit of consumptions in flight; `stack`: not the embedded form but the full stack.
  */
 export class Stage {
   readonly measured: Measured[] = [];
@@ -74,7 +78,7 @@ export class Stage {
 
   /** One system stands for all of them when it is only to be seen that everything works. */
   scene(wanted: Kind = 'plain'): Promise<Scene> {
-    const kind = this.extent.quick ? 'plain' : wanted;
+    const kind = this.extent.quick && wanted !== 'stack' ? 'plain' : wanted;
     return this.once(`scene ${kind}`, () => this.startScene(kind));
   }
 
@@ -148,7 +152,7 @@ export class Stage {
     this.say(`Starting the ${kind} system`);
     const { profileFolder } = this.extent;
     const flags = profileFolder === null ? [] : ['--cpu-prof', `--cpu-prof-dir=${path.resolve(profileFolder)}`];
-    const target = await startEmbedded(stubs, DIFFERENCES[kind], flags);
+    const target = kind === 'stack' ? await startStackTarget(stubs, this.say, flags) : await startEmbedded(stubs, DIFFERENCES[kind], flags);
     this.closings.push(() => target.stop());
     // Not with the product's time limits: to fill a ledger, or to audit a full one, takes longer than any request may.
     const database = createPool(target.postgresUrl, 2, { statementTimeoutMs: PATIENCE_MS });

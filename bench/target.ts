@@ -24,7 +24,7 @@ const STUBS = ['STUB_QWEN', 'STUB_GEMINI', 'STUB_OPENAI'] as const;
 const ADMIN = { username: 'bench-admin', password: 'bench-admin-password' };
 
 /** Nothing of what is to be measured is refused. Everything else is as `npm start` has it. */
-const NO_LIMITS = {
+export const NO_LIMITS = {
   LEAKY_BUCKET_CAPACITY: '1000000000',
   LEAKY_BUCKET_LEAK_PER_SECOND: '1000000000',
   LEAKY_RATE_LIMIT_REQUESTS: '1000000000',

@@ -28,6 +28,9 @@ export function environments({ ports, environment }: StackOptions, addresses: Ad
     LEAKY_TEMPORAL_ADDRESS: addresses.temporal,
     LEAKY_REDIS_URL: addresses.redis,
     LEAKY_KAFKA_BROKERS: addresses.kafka,
+    // One broker can hold one copy.
+    LEAKY_KAFKA_REPLICATION_FACTOR: '1',
+    LEAKY_KAFKA_MIN_INSYNC_REPLICAS: '1',
     LEAKY_CASSANDRA_CONTACT_POINTS: addresses.cassandra,
   };
   const auth: NodeJS.ProcessEnv = {

@@ -1,6 +1,7 @@
 import type { Variant } from '../measure.js';
 import type { Stage } from '../stage.js';
 import type { Scenario } from './scenario.js';
+import { consumeOnStack } from './stack.js';
 import { direct, ours, providerTakes, stub, textbook } from './variants.js';
 
 type Compared = 'direct' | 'textbook' | 'stub';
@@ -25,6 +26,7 @@ export const consume: Scenario = {
   name: 'consume',
   description: 'consume on the token service (JWT): against no workflow, a workflow per request, and the bare stub',
   async run(stage) {
+    if (stage.extent.stack) return consumeOnStack(stage);
     const scene = await stage.scene();
     for (const [providerMs, concurrency, compared] of stage.extent.quick ? QUICK_CELLS : CELLS) {
       const provider = await providerTakes(stage, providerMs);
