@@ -1,6 +1,8 @@
 import type { Payload } from '@temporalio/common';
+import { createMemoryKeyRevocations } from '../adapters/memory/key-revocations.js';
 import type { PayloadCipher } from '../api/codec/ports.js';
 import { startCodecServer } from '../api/codec/service.js';
+import { createAuthenticator } from '../api/http/authenticate.js';
 import { ConfigError } from '../config.js';
 import type { WirePayload } from '../contracts/http/codec.js';
 import { createPayloadCodec, PayloadKeyError, PayloadTamperedError, type PayloadKeys } from '../temporal-config/payload-codec.js';
@@ -13,8 +15,11 @@ export const composeCodecServer: Compose = async (resources) => {
   if (!keys) throw new ConfigError('LEAKY_PAYLOAD_KEYS: required here, with the keys of the workers');
   if (config.codec.uiOrigins.includes('*'))
     throw new ConfigError('LEAKY_CODEC_ORIGINS: name the origins of the Web UI; * would let every page read');
-  const { required } = await resources.authenticator();
-  return serverPart('codec server', await startCodecServer({ config, log, cipher: createCipher(keys), authenticate: required }), resources);
+  // API keys open nothing here, so no news of their end is needed, nor the database that it comes by.
+  const authenticator = createAuthenticator({ config, log, revocations: createMemoryKeyRevocations() });
+  const server = await startCodecServer({ config, log, cipher: createCipher(keys), authenticate: authenticator.required });
+  const part = serverPart('codec server', server, resources);
+  return { ...part, stop: () => part.stop().finally(() => authenticator.close()) };
 };
 
 export function createCipher(keys: PayloadKeys): PayloadCipher {

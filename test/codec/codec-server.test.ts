@@ -4,12 +4,14 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { promisify } from 'node:util';
 import { createPurchaseEngine } from '../../adapters/temporal/purchases.js';
 import { createCodecApp } from '../../api/codec/service.js';
-import { createAuthenticator, type Authenticator } from '../../api/http/authenticate.js';
 import { listen, type RunningServer } from '../../api/http/service.js';
-import { createCipher } from '../../compose/codec-server.js';
+import { composeCodecServer, createCipher } from '../../compose/codec-server.js';
+import { createResources } from '../../compose/resources.js';
+import type { Service } from '../../compose/service.js';
 import { payloadKeys } from '../../compose/temporal.js';
 import { loadConfig } from '../../config.js';
 import { WORKFLOWS, workflowIds, type PurchaseState } from '../../contracts/temporal.js';
+import { freePort } from '../../embedded/ports.js';
 import { findTemporalCli } from '../../embedded/temporal-cli.js';
 import { sealedWith } from '../../temporal-config/payload-codec.js';
 import { assertProblem, call, log, pointingAt, withAuth } from '../auth/support.js';
@@ -30,20 +32,16 @@ const plain = (value: unknown) => ({ metadata: { encoding: base64('json/plain') 
 describe('the codec server', function () {
   this.timeout(60_000);
   const auth = withAuth();
-  let authenticator: Authenticator;
-  let server: RunningServer;
+  let server: Service;
   let url = '';
   before(async () => {
-    const config = pointingAt(loadConfig(settings), auth().url);
-    authenticator = createAuthenticator({ config, log, revocations: auth().revocations });
-    const cipher = createCipher(payloadKeys(config) ?? assert.fail('no keys'));
-    server = await listen(createCodecApp({ config, log, cipher, authenticate: authenticator.required }), '127.0.0.1', 0);
-    url = `http://127.0.0.1:${server.port}`;
+    const port = await freePort();
+    const config = pointingAt(loadConfig({ ...settings, LEAKY_CODEC_PORT: String(port) }), auth().url);
+    // Neither a database nor Temporal is configured: it needs none.
+    server = await composeCodecServer(createResources({ config, log, alone: false }));
+    url = `http://127.0.0.1:${port}`;
   });
-  after(async () => {
-    authenticator.close();
-    await server.close(1_000);
-  });
+  after(() => server.stop());
   const post = (path: string, payloads: unknown, options: Parameters<typeof call>[3] = { token: TOKEN }) =>
     call(url, 'POST', path, { body: { payloads }, ...options });
 
