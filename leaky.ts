@@ -78,6 +78,20 @@ export async function run(args: readonly string[]): Promise<void> {
     .description('ask the services that listen on this host whether they are ready; exit code 1 when one is not, or there is none')
     .action(guarded(health));
   program
+    .command('backup')
+    .description('write a consistent snapshot of the configured database to a file, with pg_dump; all goes on meanwhile')
+    .argument('<file>')
+    .action((file: string) => guarded(async (config) => show((await import('./compose/backup.js')).runBackup(config, file)))());
+  program
+    .command('restore')
+    .description('restore such a file into the configured database, with pg_restore, and migrate it; docs/runbook.md says the order')
+    .argument('<file>')
+    .option('--replace', 'drop what is in the database', false)
+    .option('--orphaned', "Temporal's histories do not come back: end what their workflows left behind", false)
+    .action((file: string, options: { replace: boolean; orphaned: boolean }) =>
+      guarded(async (config) => show((await import('./compose/backup.js')).runRestore(config, file, options)))(),
+    );
+  program
     .command('audit')
     .description('check the invariants of the ledger on the configured database; exit code 1 on any breach')
     .option('--grace <seconds>', 'what is younger may still be on its way', '60')
@@ -190,6 +204,8 @@ function guarded(action: (config: Config) => Promise<void>): () => Promise<void>
   });
 }
 
+const show = async (text: Promise<string>): Promise<void> => void process.stdout.write(await text);
+
 /** Commands that work on a faulty configuration too. */
 function printed(command: (commands: typeof configCommands) => string | Promise<string>): () => Promise<void> {
   return reporting(async () => {
@@ -204,7 +220,7 @@ function reporting(work: () => Promise<void>): () => Promise<void> {
     try {
       await work();
     } catch (error) {
-      const known = error instanceof Error && ['ConfigError', 'StartError'].includes(error.name);
+      const known = error instanceof Error && ['ConfigError', 'StartError', 'ToolError'].includes(error.name);
       process.stderr.write(`${redact(known ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error))}\n`);
       process.exit(known ? 2 : 1);
     }

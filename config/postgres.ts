@@ -20,6 +20,7 @@ export const schema = {
   ),
   LEAKY_POSTGRES_PASSWORD: secret(z.string().optional().describe('Put into LEAKY_POSTGRES_URL, for a password that is kept apart from it')),
   LEAKY_POSTGRES_PORT: port(5439).describe('Port of the embedded PostgreSQL'),
+  LEAKY_POSTGRES_TOOLS_DIR: z.string().optional().describe('Folder with pg_dump and pg_restore, for backup and restore; unset: on PATH'),
   LEAKY_POSTGRES_POOL_SIZE: count(12).describe('Connections of one process'),
 };
 
@@ -27,6 +28,7 @@ export const shape = (env: Env<typeof schema>) => ({
   postgres: {
     url: withPassword(env.LEAKY_POSTGRES_URL, env.LEAKY_POSTGRES_PASSWORD),
     embeddedPort: env.LEAKY_POSTGRES_PORT,
+    toolsDir: env.LEAKY_POSTGRES_TOOLS_DIR,
     poolSize: env.LEAKY_POSTGRES_POOL_SIZE,
   },
 });

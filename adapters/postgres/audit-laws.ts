@@ -97,7 +97,7 @@ export const LAWS: readonly Law[] = [
     law: CHARGE_OF_EACH,
     usageHere: true,
     breaks: `SELECT u.id FROM usage_events u LEFT JOIN ledger_entries e ON e.ref_id = u.id AND e.kind = 'settle'
-              WHERE u.allowed AND e.allowance_tokens + e.purchased_tokens IS DISTINCT FROM u.tokens`,
+              WHERE u.allowed AND coalesce(e.allowance_tokens + e.purchased_tokens, 0) IS DISTINCT FROM u.tokens`,
   },
   {
     invariant: 4,
@@ -113,8 +113,9 @@ export const LAWS: readonly Law[] = [
   {
     invariant: 6,
     law: 'what was answered with success is charged in the ledger and keeps its answer',
+    // No entry is a charge of nothing: without quota enforcement a caller needs no pool.
     breaks: `SELECT c.id FROM consumptions c LEFT JOIN ledger_entries e ON e.ref_id = c.id AND e.kind = 'settle'
-              WHERE c.state = 'SETTLED' AND (c.answer IS NULL OR e.ref_id IS NULL OR e.allowance_tokens + e.purchased_tokens <> c.charged)`,
+              WHERE c.state = 'SETTLED' AND (c.answer IS NULL OR coalesce(e.allowance_tokens + e.purchased_tokens, 0) <> c.charged)`,
   },
   {
     invariant: 6,

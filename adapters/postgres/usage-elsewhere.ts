@@ -28,7 +28,7 @@ export async function auditUsageElsewhere(
       db,
       allowed.map(({ id }) => id),
     );
-    for (const { id, tokens } of allowed) if (charges.get(id) !== tokens) uncharged.add(id);
+    for (const { id, tokens } of allowed) if ((charges.get(id) ?? 0) !== tokens) uncharged.add(id);
   }
   const rollUps = new Finding(ROLL_UPS, await usage.rollUpMismatches());
   return { events, breaches: [missing, uncharged, rollUps].flatMap((finding) => finding.breach()) };
