@@ -54,7 +54,7 @@ describe('monitoring', function () {
   });
 
   it('has a configuration and rules that Prometheus reads', async () => {
-    await promtool('check', 'config', inProject('ops/prometheus/prometheus.yml'));
+    await promtool('check', 'config', ...['prometheus.yml', 'compose.yml'].map((name) => inProject('ops/prometheus', name)));
     await promtool('check', 'rules', ...filesIn('ops/prometheus/rules', '.yml'));
   });
 
