@@ -14,7 +14,8 @@ RUN scripts/image.sh program
 
 FROM base AS runtime
 ENV NODE_ENV=production \
-    LEAKY_HOST=0.0.0.0
+    LEAKY_HOST=0.0.0.0 \
+    KAFKAJS_NO_PARTITIONER_WARNING=1
 COPY --from=dependencies /app/node_modules node_modules
 COPY --from=program /app/out ./
 # A number, so that Kubernetes can see that it is not root.

@@ -21,7 +21,7 @@ const ROLES: Record<string, string> = {
   'token-service': 'tokens',
   'analytics-service': 'analytics',
   worker: 'worker',
-  'codec-server': 'codec',
+  'codec-server': 'codec-server',
   'provider-stubs': 'stubs',
 };
 

@@ -13,7 +13,7 @@ export const defaults = loadConfig({});
 
 /** The port on which a command serves, by the configuration's own names. */
 export function portOf(command: string, config: Config = defaults): number {
-  if (command === 'codec') return config.codec.port;
+  if (command.startsWith('codec')) return config.codec.port;
   if (command === 'stubs') return config.ports.stubs.openai;
   const port = (config.ports as unknown as Record<string, number | undefined>)[command];
   assert.ok(port !== undefined, `the configuration has no port of ${command}`);
