@@ -15,6 +15,8 @@ import { assertSound } from '../support/soundness.js';
 import { startSystem, type System } from '../support/system.js';
 
 const CALLERS = 16;
+/** The stub is told so by the prompt. */
+const HANGING = `SELECT id FROM consumptions WHERE state = 'HELD' AND request::text LIKE '%[stub:hang]%'`;
 const exec = promisify(execFile);
 
 describe('backup and restore', function () {
@@ -29,7 +31,8 @@ describe('backup and restore', function () {
   before(async () => {
     const [installed, started, server] = await Promise.all([
       exec('bash', [path.join(projectRoot, 'scripts/servers/postgres-tools.sh'), 'install']),
-      startSystem(),
+      // A call may hang for longer than the snapshot takes.
+      startSystem({ environment: { LEAKY_PROVIDER_TIMEOUT_MS: '60000' } }),
       startTestPostgres(),
     ]);
     tools = installed.stdout.trim();
@@ -55,6 +58,9 @@ describe('backup and restore', function () {
     for (const caller of callers) await people.buy(caller, 5_000);
     const load = startLoad(people, callers);
     await eventually('the load runs', () => load.acknowledged.length > 100, 60_000);
+    const [caller] = callers;
+    if (caller) void people.consume(caller, 1, { prompt: '[stub:hang]' }).catch(() => undefined);
+    await eventually('the call that hangs holds its tokens', async () => (await column(system.postgresUrl, HANGING)).length > 0);
     const before = [...load.acknowledged];
     const said = await leaky(system.postgresUrl, 'backup', dump);
     const during = load.acknowledged.length - before.length;
