@@ -1,5 +1,7 @@
 import path from 'node:path';
 import { createPool, type Database } from '../adapters/postgres/pool.js';
+import { openUsageStore } from '../compose/usage-store.js';
+import { readConfig } from '../config.js';
 import { freePort } from '../embedded/ports.js';
 import { distRoot, projectRoot } from '../root.js';
 import { account, nothingHeld, type Told } from './accounting.js';
@@ -132,8 +134,9 @@ export class Stage {
   /** @returns what is wrong in the books of any system */
   async account(): Promise<string[]> {
     const faults: string[] = [];
-    for (const [kind, { database, told }] of this.scenes) {
-      const found = await account(database, told);
+    for (const [kind, { target, database, told }] of this.scenes) {
+      const usage = openUsageStore(readConfig(target.environment).config, () => database);
+      const found = await account(database, told, usage.books).finally(() => usage.close());
       const { consumed, purchased } = told;
       this.say(
         `Books of the ${kind} system: ${consumed} consumptions, ${purchased} purchases: ${found.length === 0 ? 'sound' : found.join('; ')}`,
