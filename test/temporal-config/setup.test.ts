@@ -77,23 +77,22 @@ describe('leaky setup on a server with mutual TLS and permissions', function () 
   it('is refused without a certificate, by another authority, under another name and without permissions', async () => {
     const stranger = createAuthority('stranger');
     const impostor = stranger.issue('impostor', { client: true });
+    // The server's word about our certificate comes after the handshake and may be lost with the connection that it closes.
+    const byServer = /CertificateRequired|UnknownCA|bad ?certificate|connection closed/i;
+    const byUs = /invalid peer certificate|UnknownIssuer|NotValidForName/i;
     const cases: [Record<string, string | undefined>, RegExp][] = [
-      [
-        { LEAKY_TEMPORAL_TLS_CERT_FILE: undefined, LEAKY_TEMPORAL_TLS_KEY_FILE: undefined },
-        /certificate|UnknownCA|UnknownIssuer|NotValidForName/i,
-      ],
-      [{ LEAKY_TEMPORAL_TLS_CA_FILE: stranger.caFile }, /certificate|UnknownCA|UnknownIssuer|NotValidForName/i],
-      [
-        { LEAKY_TEMPORAL_TLS_CERT_FILE: impostor.certFile, LEAKY_TEMPORAL_TLS_KEY_FILE: impostor.keyFile },
-        /certificate|UnknownCA|UnknownIssuer|NotValidForName/i,
-      ],
-      [{ LEAKY_TEMPORAL_TLS_SERVER_NAME: `not-${SERVER_NAME}` }, /certificate|UnknownCA|UnknownIssuer|NotValidForName/i],
+      [{ LEAKY_TEMPORAL_TLS_CERT_FILE: undefined, LEAKY_TEMPORAL_TLS_KEY_FILE: undefined }, byServer],
+      [{ LEAKY_TEMPORAL_TLS_CERT_FILE: impostor.certFile, LEAKY_TEMPORAL_TLS_KEY_FILE: impostor.keyFile }, byServer],
+      [{ LEAKY_TEMPORAL_TLS_CA_FILE: stranger.caFile }, byUs],
+      [{ LEAKY_TEMPORAL_TLS_SERVER_NAME: `not-${SERVER_NAME}` }, byUs],
     ];
-    for (const [over, reason] of cases) {
+    const refused = cases.map(async ([over, reason]) => {
       const environment: NodeJS.ProcessEnv = { ...(await server.environment('temporal-system:admin')), ...over };
-      const options = { ...temporalOptions(loadConfig(environment)), patienceMs: 1_500 };
+      // At the same time, as each is tried until its patience ends; that has to be long enough for one attempt on a busy machine.
+      const options = { ...temporalOptions(loadConfig(environment)), patienceMs: 6_000 };
       await assert.rejects(connectTemporal(options), reason);
-    }
+    });
+    await Promise.all(refused);
     const nobody = await setUpWith([], { LEAKY_TEMPORAL_NAMESPACE: 'admins' });
     assert.match(nobody.error, /by hand/);
   });
