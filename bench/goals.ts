@@ -75,6 +75,11 @@ const GOALS: readonly Goal[] = [
     atLeast: 0.9,
   },
   {
+    what: 'users, 50 ms, c=200: 10⁵ users against 10',
+    value: ratio({ scenario: 'users', provider: '50 ms', concurrency: 200 }, 'many', 'ten'),
+    atLeast: 0.9,
+  },
+  {
     what: 'purchase, c=16: against a bare workflow',
     value: ratio({ scenario: 'purchase', concurrency: 16 }, 'leaky', 'bare'),
     atLeast: 0.8,

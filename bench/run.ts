@@ -15,8 +15,8 @@ interface Options {
   profile?: string;
 }
 
-const FULL = { rounds: 3, seconds: 10, warmUpSeconds: 3, people: 100, prefilled: 1_000_000 };
-const QUICK = { rounds: 1, seconds: 1, warmUpSeconds: 0.5, people: 10, prefilled: 10_000 };
+const FULL = { rounds: 3, seconds: 10, warmUpSeconds: 3, people: 100, crowd: 100_000, prefilled: 1_000_000 };
+const QUICK = { rounds: 1, seconds: 1, warmUpSeconds: 0.5, people: 10, crowd: 1_000, prefilled: 10_000 };
 
 const names = scenarios(0).map((scenario) => scenario.name);
 const program = new Command('npm run bench --')
@@ -52,6 +52,7 @@ async function run(chosen: string[], options: Options): Promise<void> {
       quick: options.quick,
       stack: options.stack,
       people: base.people,
+      crowd: base.crowd,
       prefilled: base.prefilled,
       profileFolder: options.profile ?? null,
     },

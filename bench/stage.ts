@@ -36,6 +36,8 @@ export interface Extent {
   /** Scenarios that can do so measure the full stack against the embedded form */
   stack?: boolean;
   people: number;
+  /** Users with a pool each whom callers spend for in turn */
+  crowd: number;
   /** Consumptions in the ledger that is not empty */
   prefilled: number;
   /** Where CPU profiles of the systems' own processes go when they end; null: none are made */

@@ -1,6 +1,6 @@
 import { consume, openLoop } from './consume.js';
 import { gateway } from './gateway.js';
-import { hotPool, ledger } from './growth.js';
+import { hotPool, ledger, users } from './growth.js';
 import { overload } from './overload.js';
 import { purchase } from './purchase.js';
 import { login, quota, report } from './reads.js';
@@ -17,6 +17,7 @@ export const scenarios = (soakMinutes: number): readonly Scenario[] => [
   report,
   hotPool,
   ledger,
+  users,
   overload,
   soak(soakMinutes),
 ];

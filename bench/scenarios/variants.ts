@@ -6,13 +6,23 @@ const PROMPT = 'Why do buckets leak?';
 
 /** One consumption of one token for each person, with its JWT or its API key; from the organisation's pool if there is one. */
 export function consumptions(scene: Scene, { keys = false, orgId }: { keys?: boolean; orgId?: string } = {}): LoadRequest[] {
-  return scene.people.map(({ userId, token, apiKey }) => ({
-    method: 'POST',
-    path: '/api/v1/tokens/consume',
-    headers: keys ? { 'x-api-key': apiKey } : { authorization: `Bearer ${token}` },
-    body: JSON.stringify({ userId, ...(orgId !== undefined && { orgId }), provider: 'openai', tokens: 1, prompt: PROMPT }),
-  }));
+  return scene.people.map(({ userId, token, apiKey }) => consumptionOf({ userId, orgId, ...(keys ? { apiKey } : { token }) }));
 }
+
+interface Spender {
+  userId: string;
+  orgId?: string | undefined;
+  /** One of the two proves who asks */
+  token?: string;
+  apiKey?: string;
+}
+
+export const consumptionOf = ({ userId, orgId, token, apiKey }: Spender): LoadRequest => ({
+  method: 'POST',
+  path: '/api/v1/tokens/consume',
+  headers: apiKey === undefined ? { authorization: `Bearer ${token}` } : { 'x-api-key': apiKey },
+  body: JSON.stringify({ userId, ...(orgId !== undefined && { orgId }), provider: 'openai', tokens: 1, prompt: PROMPT }),
+});
 
 /** The same question in the provider's own format, for stubs and other gateways. */
 export const chat = (headers: Record<string, string> = {}): LoadRequest => ({

@@ -18,7 +18,7 @@ describe('the benchmark', () => {
     outcome = await runBench({
       scenarios: all,
       effort: { rounds: 1, seconds: SECONDS, warmUpSeconds: 0 },
-      extent: { quick: true, people: 5, prefilled: 2_000, profileFolder: null },
+      extent: { quick: true, people: 5, crowd: 50, prefilled: 2_000, profileFolder: null },
       folder: null,
       say: (line) => (said += `${line}\n`),
     });
