@@ -43,7 +43,10 @@ export interface TracerOptions {
 /** A batch of 250 requests has a link for each; the SDK's default is 128. */
 const MAX_LINKS = 1_000;
 const MAX_QUEUE = 16_384;
+const MAX_BATCH = 512;
 const EXPORT_EVERY_MS = 1_000;
+/** A collector that is away or too slow is told of for each batch. */
+const COMPLAIN_EVERY_MS = 10_000;
 const EXPORT_TIMEOUT_MS = 5_000;
 
 const KINDS = { server: SpanKind.SERVER, client: SpanKind.CLIENT, producer: SpanKind.PRODUCER, consumer: SpanKind.CONSUMER } as const;
@@ -73,10 +76,16 @@ const contextOf = (carrier: Carrier): Context => {
 
 export function createTracer(options: TracerOptions): Tracer {
   const { log } = options;
+  let complainedAt = -Infinity;
+  const complain = (detail: string) => {
+    if (performance.now() - complainedAt < COMPLAIN_EVERY_MS) return;
+    complainedAt = performance.now();
+    log.warn({ detail }, 'traces get lost');
+  };
   diag.setLogger(
     {
-      error: (message) => log.warn({ detail: message }, 'traces'),
-      warn: (message) => log.warn({ detail: message }, 'traces'),
+      error: complain,
+      warn: complain,
       info: () => undefined,
       debug: () => undefined,
       verbose: () => undefined,
@@ -89,6 +98,8 @@ export function createTracer(options: TracerOptions): Tracer {
     url: `${options.endpoint.replace(/\/$/, '')}/v1/traces`,
     headers: options.headers,
     timeoutMillis: EXPORT_TIMEOUT_MS,
+    // At the end the whole queue is sent at once; what is above the limit would be refused.
+    concurrencyLimit: 2 * Math.ceil(MAX_QUEUE / MAX_BATCH),
   });
   const provider = new TracerProvider({
     resource: resourceFromAttributes({
@@ -104,6 +115,7 @@ export function createTracer(options: TracerOptions): Tracer {
       new BatchSpanProcessor({
         exporter,
         maxQueueSize: MAX_QUEUE,
+        maxExportBatchSize: MAX_BATCH,
         scheduledDelayMillis: EXPORT_EVERY_MS,
         exportTimeoutMillis: EXPORT_TIMEOUT_MS,
       }),
