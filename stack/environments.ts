@@ -23,7 +23,8 @@ export function environments({ ports, environment }: StackOptions, addresses: Ad
     LEAKY_STUB_QWEN_PORT: String(ports.stubs.qwen),
     LEAKY_STUB_GEMINI_PORT: String(ports.stubs.gemini),
     LEAKY_STUB_OPENAI_PORT: String(ports.stubs.openai),
-    LEAKY_TOKENS_URL: tokenServices(ports.tokens.slice(0, 1)),
+    // Services register in Redis; one that stops answering leaves the rotation, and both token services take calls.
+    LEAKY_DISCOVERY: 'registry',
     LEAKY_POSTGRES_URL: addresses.postgresUrl,
     LEAKY_TEMPORAL_ADDRESS: addresses.temporal,
     LEAKY_REDIS_URL: addresses.redis,
@@ -42,6 +43,3 @@ export function environments({ ports, environment }: StackOptions, addresses: Ad
   const tokens = (port: number): NodeJS.ProcessEnv => ({ ...common, LEAKY_TOKENS_PORT: String(port) });
   return { common, auth, tokens };
 }
-
-/** A static list: the gateway balances over it. */
-const tokenServices = (ports: readonly number[]) => ports.map((port) => `http://127.0.0.1:${port}`).join(',');

@@ -34,6 +34,7 @@ export interface Stack {
   stop(): Promise<void>;
 }
 
+const TEMPORAL_DATABASE = 'PostgreSQL of Temporal';
 const SCRIPTS: readonly ScriptName[] = ['redis', 'kafka', 'cassandra', 'temporal'];
 
 /**
@@ -115,6 +116,7 @@ class Starting {
 
   private async startServers(secrets: Secrets): Promise<Addresses> {
     const { dataDir, ports } = this.options;
+    this.stops.push(() => this.stopServers());
     let postgresUrl = '';
     await allOf([
       this.startPostgres('PostgreSQL', dataDir, ports.postgres, secrets).then((url) => void (postgresUrl = url)),
@@ -135,7 +137,7 @@ class Starting {
   private async startTemporal(secrets: Secrets): Promise<void> {
     const { dataDir, ports } = this.options;
     const folder = path.join(dataDir, 'temporal');
-    const url = await this.startPostgres('PostgreSQL of Temporal', folder, ports.temporalPostgres, secrets);
+    const url = await this.startPostgres(TEMPORAL_DATABASE, folder, ports.temporalPostgres, secrets);
     await this.startScript('temporal', ports.temporal, { TEMPORAL_POSTGRES_URL: url });
   }
 
@@ -154,10 +156,16 @@ class Starting {
     this.servers.push(server);
     // Broken off meanwhile: nobody else would end it before we have ended.
     if (this.stopped !== null) return void server.stop();
-    this.stops.push(() => server.stop());
     void server.ended?.then((how) => {
       if (this.stopped === null) this.options.say(`${server.name} has ended (${how})`);
     });
+  }
+
+  /** At the same time, but Temporal before its database. */
+  private async stopServers(): Promise<void> {
+    const isLast = ({ name }: RunningServer) => name === TEMPORAL_DATABASE;
+    await allOf(this.servers.filter((server) => !isLast(server)).map((server) => server.stop()));
+    await allOf(this.servers.filter(isLast).map((server) => server.stop()));
   }
 
   private service(name: string, command: string, port: number, environment: NodeJS.ProcessEnv): StackService {

@@ -135,11 +135,13 @@ clusterMetadata:
 dcRedirectionPolicy: {policy: noop}
 dynamicConfigClient: {filepath: "${TEMPORAL_DYNAMIC_CONFIG:-$dir/dynamic.yaml}", pollInterval: 10s}
 YAML
-  # A namespace or search attribute can be used at once after it was made.
-  cat >"$dir/dynamic.yaml" <<'YAML'
-system.namespaceCacheRefreshInterval: [{value: 1s}]
-system.forceSearchAttributesCacheRefreshOnRead: [{value: true}]
-history.hostLevelCacheMaxSize: [{value: 8192}]
+  # As in production, but a namespace or search attribute can be used at once after it was made.
+  cat "$project/temporal-config/dynamic-config.yaml" - >"$dir/dynamic.yaml" <<'YAML'
+
+system.namespaceCacheRefreshInterval:
+  - value: 1s
+system.forceSearchAttributesCacheRefreshOnRead:
+  - value: true
 YAML
 }
 

@@ -93,6 +93,7 @@ describe('the full stack', function () {
     };
     const load = Promise.all(Array.from({ length: CALLERS }, caller));
     await eventually('the load is on', () => answers.size >= REQUESTS / 4, 60_000);
+    for (const port of stack.ports.tokens) assert.ok((await consumedAt(port)) > 0, `nothing came to the token service at ${port}`);
     await stack.service('tokens-1').kill();
     await load;
 
@@ -140,6 +141,11 @@ describe('the full stack', function () {
     });
   }
 });
+
+async function consumedAt(port: number): Promise<number> {
+  const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+  return Number(/^leaky_consumption_outcomes_total\{.*outcome="OK".*\} (\d+)/m.exec(text)?.[1] ?? 0);
+}
 
 const isReady = (port: number): Promise<boolean> =>
   fetch(`http://127.0.0.1:${port}/health/ready`).then(
