@@ -24,6 +24,7 @@ describe('the contract of the gateway', () => {
       auth: 8081,
       tokens: 8082,
       analytics: 8083,
+      worker: 8084,
       stubs: { qwen: 8091, gemini: 8092, openai: 8093 },
     });
     assert.deepEqual(
