@@ -1,13 +1,14 @@
 import { startAnalytics } from '../api/analytics/service.js';
+import { foundServer } from './discovery.js';
 import { startEventConsumption } from './event-consumer.js';
 import { hasKafka } from './kafka.js';
-import { group, servicePart, type Compose } from './service.js';
+import { group, type Compose } from './service.js';
 
 export const composeAnalytics: Compose = async (resources) => {
   const { config, log } = resources;
   const { required } = await resources.authenticator();
   const usage = resources.usageStore().reader;
   const server = await startAnalytics({ config, log, usage, memberships: resources.memberships(), authenticate: required });
-  const serving = servicePart('analytics', server, resources);
+  const serving = await foundServer('analytics', server, resources);
   return hasKafka(config) ? group('analytics', [startEventConsumption(resources), serving]) : serving;
 };

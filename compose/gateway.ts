@@ -1,23 +1,24 @@
-import { createMemoryRateLimitStore } from '../adapters/memory/rate-limit-store.js';
-import { createServiceList } from '../adapters/memory/service-list.js';
 import { operations as analyticsOperations } from '../api/analytics/service.js';
 import { authOperations } from '../api/auth/service.js';
 import { startGateway } from '../api/gateway/start.js';
+import { createServiceFetch, type ServiceFetch } from '../api/http/service-fetch.js';
 import { operations as tokenOperations } from '../api/tokens/operations.js';
 import { purchaseOperations } from '../api/tokens/purchases.js';
 import { serverPart, type Compose } from './service.js';
 
 export const composeGateway: Compose = async (resources) => {
   const { config, log } = resources;
+  const limits = await resources.limits();
+  const services = await resources.services();
   const gateway = await startGateway({
     config,
     log,
-    limits: createMemoryRateLimitStore(),
-    services: createServiceList(config.services),
+    limits: limits.windows(),
+    services,
     local: resources.local,
     operations: [...authOperations, ...tokenOperations, ...purchaseOperations, ...analyticsOperations],
     authenticator: await resources.authenticator(),
-    readiness: { auth: untilReached(`${config.services.auth}/oauth2/jwks`) },
+    readiness: { ...limits.readiness, auth: untilReached(createServiceFetch(services, 'auth')) },
   });
   return serverPart('gateway', gateway, resources);
 };
@@ -28,10 +29,10 @@ const REACH_TIMEOUT_MS = 2_000;
  * A gateway that never saw the signing keys could admit nobody. Once it has, it goes on without the auth service, and is not to be
  * taken out of service for another's sake.
  */
-function untilReached(url: string): () => Promise<void> {
+function untilReached(auth: ServiceFetch): () => Promise<void> {
   let reached = false;
   return async () => {
-    reached ||= (await fetch(url, { signal: AbortSignal.timeout(REACH_TIMEOUT_MS) })).ok;
-    if (!reached) throw new Error(`${url} does not answer`);
+    reached ||= (await auth('/oauth2/jwks', { signal: AbortSignal.timeout(REACH_TIMEOUT_MS) })).ok;
+    if (!reached) throw new Error('the auth service does not give its signing keys');
   };
 }

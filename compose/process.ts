@@ -112,6 +112,7 @@ export async function startParts({ name, config, log, lifecycle, alone, parts }:
   // Runs first: nobody is to send new work here, and what is on its way before all have noticed is still taken.
   lifecycle.onStop(async () => {
     startDraining();
+    await Promise.all(started.map(async (service) => service.leave?.()));
     await delay(config.shutdownDelayMs);
   });
   return started;

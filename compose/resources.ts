@@ -1,9 +1,11 @@
 import type { RequestHandler } from 'express';
 import type { Publisher } from '../adapters/kafka/publisher.js';
+import type { RunningResolver } from '../adapters/discovery/resolver.js';
 import { createMemoryKeyRevocations } from '../adapters/memory/key-revocations.js';
 import { createPostgresKeyRevocations } from '../adapters/postgres/key-revocations.js';
 import { createMemberships } from '../adapters/postgres/memberships.js';
 import { createPool, type Database } from '../adapters/postgres/pool.js';
+import { connectRedis, type RedisClient } from '../adapters/redis/connection.js';
 import { createProviders } from '../adapters/providers/index.js';
 import { connectTemporal, type Temporal } from '../adapters/temporal/connection.js';
 import type { ServiceName } from '../api/gateway/ports.js';
@@ -14,8 +16,11 @@ import { ConfigError, type Config } from '../config.js';
 import { reportPool } from '../telemetry/gauges.js';
 import type { Logger } from '../telemetry/log.js';
 import { installTemporalRuntime } from '../telemetry/temporal-runtime.js';
+import { openServices } from './discovery.js';
 import { openEventStores, type EventSinks } from './event-stores.js';
 import { hasKafka, kafkaSinks, openPublisher } from './kafka.js';
+import { openSharedKeys } from './shared-keys.js';
+import { createLimits, type Limits } from './limits.js';
 import { openUsageStore, type UsageStore } from './usage-store.js';
 import { temporalOptions } from './temporal.js';
 
@@ -38,6 +43,11 @@ export interface Resources {
   /** Of the configured Kafka */
   publisher(): Publisher;
   memberships(): Memberships;
+  /** null: none is configured */
+  redis(): Promise<RedisClient | null>;
+  limits(): Promise<Limits>;
+  /** Where the instances of the services are */
+  services(): Promise<RunningResolver>;
   revocations(): Promise<KeyRevocations>;
   /** Services of this process, for a gateway in it */
   local: Map<ServiceName, RequestHandler>;
@@ -93,8 +103,22 @@ export function createResources({ config, log, alone }: ResourceOptions): Resour
     closings.push(() => listening.close());
     return listening;
   });
+  const redis = once(async () => {
+    if (!config.redis.address) return null;
+    const client = await connectRedis(config.redis, log);
+    closings.push(() => Promise.resolve(client.disconnect()));
+    return client;
+  });
+  const services = once(async () => {
+    const running = await openServices({ config, log, redis });
+    closings.push(() => Promise.resolve(running.close()));
+    return running;
+  });
   const authenticator = once(async () => {
-    const created = createAuthenticator({ config, log, revocations: await revocations() });
+    const parts = { config, log, revocations: await revocations(), services: await services() };
+    const shared = openSharedKeys(await redis(), parts);
+    if (shared) closings.push(() => Promise.resolve(shared.close()));
+    const created = createAuthenticator({ ...parts, ...(shared && { exchange: shared.exchange }) });
     closings.push(() => Promise.resolve(created.close()));
     return created;
   });
@@ -110,6 +134,9 @@ export function createResources({ config, log, alone }: ResourceOptions): Resour
     events: once(() => (hasKafka(config) ? kafkaSinks(config, publisher()) : eventStores())),
     publisher,
     memberships: once(() => createMemberships(database())),
+    redis,
+    services,
+    limits: once(async () => createLimits(await redis(), config, log)),
     revocations,
     authenticator,
     close: async () => {

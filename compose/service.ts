@@ -11,6 +11,8 @@ export interface Service {
   ended?: Promise<void>;
   /** Whether it takes work; a part with a server of its own answers for itself */
   checks?: Checks;
+  /** Tells whoever sends work here to stop; it goes on taking what still comes */
+  leave?(): Promise<void>;
   /** Takes no more work and finishes what it has, within the configured grace */
   stop(): Promise<void>;
 }
@@ -27,6 +29,10 @@ export function servicePart(name: ServiceName, server: RunningService, resources
   return serverPart(name, server, resources);
 }
 
+const leaving = (parts: readonly Service[]) => async (): Promise<void> => {
+  await Promise.all(parts.map(async (part) => part.leave?.()));
+};
+
 export function workerPart(worker: RunningWorker): Service {
   const name = `worker of ${worker.taskQueue}`;
   return { name, ended: worker.ended, checks: { [name]: () => worker.polled() }, stop: () => worker.stop() };
@@ -42,6 +48,7 @@ export const together =
       name,
       ended: Promise.race(parts.flatMap((part) => part.ended ?? [])),
       checks: Object.assign({}, ...parts.map((part) => part.checks)) as Checks,
+      leave: leaving(parts),
       stop: async () => void (await Promise.all(parts.map((part) => part.stop()))),
     };
     const failure = outcomes.find((outcome) => outcome.status === 'rejected');
@@ -55,6 +62,7 @@ export function group(name: string, parts: readonly Service[]): Service {
   return {
     name,
     ended: Promise.race(parts.flatMap((part) => part.ended ?? [])),
+    leave: leaving(parts),
     stop: async () => {
       for (const part of parts.toReversed()) await part.stop();
     },

@@ -1,4 +1,3 @@
-import { createMemoryBucketStore } from '../adapters/memory/bucket-store.js';
 import { paymentMethodsOf } from '../adapters/payments/index.js';
 import { createPurchaseLedger } from '../adapters/postgres/ledger-purchases.js';
 import { createConsumptionLedger } from '../adapters/postgres/ledger.js';
@@ -10,14 +9,16 @@ import { purchaseOperations, purchaseRoutes } from '../api/tokens/purchases.js';
 import { startTokens } from '../api/tokens/service.js';
 import { packageVersion } from './build-id.js';
 import { startConsumptionWorker } from './consumption-worker.js';
+import { foundServer } from './discovery.js';
 import type { Resources } from './resources.js';
-import { group, servicePart, workerPart, type Compose } from './service.js';
+import { group, workerPart, type Compose } from './service.js';
 
 /** The token service and its consumption worker: one process, one connection, so that starts are eager. */
 export const composeTokens: Compose = async (resources) => {
   const { config, log } = resources;
   const database = resources.database();
   const { client, connection } = await resources.temporal();
+  const limits = await resources.limits();
   const intake = new MemoryIntake();
   const worker = await startConsumptionWorker(resources, intake);
   const { required } = await resources.authenticator();
@@ -30,19 +31,20 @@ export const composeTokens: Compose = async (resources) => {
     ledger: createConsumptionLedger(database, { enforceQuota: config.flags.quotaEnforcement }),
     providers: resources.providers(),
     usage: resources.events().usage,
-    buckets: createMemoryBucketStore(),
+    buckets: limits.buckets(),
     quota: createQuotaStore(database),
     memberships: resources.memberships(),
     authenticate: required,
     purchases: { routes: purchases(resources, client), operations: purchaseOperations },
     readiness: {
+      ...limits.readiness,
       postgres: () => database.query('SELECT 1'),
       temporal: () => connection.healthService.check({}),
       worker: () => worker.polled(),
     },
   });
   // The server stops first: requests in flight still need the worker.
-  return group('tokens', [workerPart(worker), servicePart('tokens', server, resources)]);
+  return group('tokens', [workerPart(worker), await foundServer('tokens', server, resources)]);
 };
 
 type Client = Awaited<ReturnType<Resources['temporal']>>['client'];

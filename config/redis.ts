@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { flag, secret, tlsOptions, tlsSchema, type Env, type TlsOptions } from './fields.js';
+import { count, flag, secret, tlsOptions, tlsSchema, type Env, type TlsOptions } from './fields.js';
 
 export const schema = {
   LEAKY_REDIS_URL: secret(
@@ -20,6 +20,7 @@ export const schema = {
     .enum(['local', 'refuse'])
     .default('local')
     .describe('While Redis is away: decide on limits in the process (local), or answer 503 (refuse)'),
+  LEAKY_REDIS_TIMEOUT_MS: count(500).describe('How long a decision waits for Redis before it counts as away'),
   ...tlsSchema('LEAKY_REDIS'),
 };
 
@@ -69,6 +70,7 @@ export const shape = (env: Env<typeof schema>) => {
       address,
       cluster: env.LEAKY_REDIS_CLUSTER,
       outage: env.LEAKY_REDIS_OUTAGE,
+      timeoutMs: env.LEAKY_REDIS_TIMEOUT_MS,
       /** null: plain text */
       tls,
     },

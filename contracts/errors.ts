@@ -28,6 +28,7 @@ export const ERRORS = {
   PROVIDER_UNAVAILABLE: { status: 503, retryable: true, title: 'The provider is unavailable' },
   OVERLOADED: { status: 503, retryable: true, title: 'The service is at its limit' },
   ENGINE_UNAVAILABLE: { status: 503, retryable: true, title: 'The workflow engine cannot take work' },
+  LIMITS_UNAVAILABLE: { status: 503, retryable: true, title: 'The limits cannot be checked' },
   ABANDONED: { status: 503, retryable: true, title: 'The process that took the request ended before it was answered' },
   PROVIDER_TIMEOUT: { status: 504, retryable: true, title: 'The provider did not answer in time' },
   GATEWAY_TIMEOUT: { status: 504, retryable: true, title: 'The service did not answer in time' },

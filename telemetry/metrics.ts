@@ -85,6 +85,13 @@ export const metrics = {
     labelNames: ['policy'],
     registers,
   }),
+  redisAway: new Gauge({ name: 'leaky_redis_away', help: '1 while Redis does not decide on limits for this process', registers }),
+  decisionsWithoutRedis: new Counter({
+    name: 'leaky_decisions_without_redis_total',
+    help: 'Decisions on limits that Redis could not make, by limit: made in the process or refused, as LEAKY_REDIS_OUTAGE says',
+    labelNames: ['limit'],
+    registers,
+  }),
   breakerState: new Gauge({
     name: 'leaky_gateway_breaker_state',
     help: 'Circuit breaker of a service: 0 closed, 1 half-open, 2 open',

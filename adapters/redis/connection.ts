@@ -5,28 +5,28 @@ import { activeTracer, traced } from '../../telemetry/tracing.js';
 
 export type RedisClient = Redis | Cluster;
 
-/** A decision on a limit takes well below a millisecond; whoever waits longer than this is better served without Redis. */
-const COMMAND_TIMEOUT_MS = 250;
-/** A server that sends nothing for so long while commands wait has hung: the connection is made anew. */
-const SILENCE_MS = 1_000;
 const CONNECT_TIMEOUT_MS = 1_000;
 /** How long a start waits for Redis before it goes on without. */
 const FIRST_CONNECTION_MS = 2_000;
 const MAX_RECONNECT_MS = 1_000;
 
 /**
- * Nothing waits for a connection and nothing is sent twice: a command either reaches the server now or fails now, at the latest
- * after COMMAND_TIMEOUT_MS. Twice would charge a bucket twice.
+ * Nothing waits for a connection and nothing is sent twice: a command reaches the server now or fails now, at the latest after
+ * `timeoutMs`. Twice would charge a bucket twice. A server that sends nothing for twice as long while commands wait has hung:
+ * then the connection is made anew, and until it stands nothing is sent at all.
  */
-const FAIL_FAST = {
-  enableOfflineQueue: false,
-  autoResendUnfulfilledCommands: false,
-  maxRetriesPerRequest: 0,
-  commandTimeout: COMMAND_TIMEOUT_MS,
-  socketTimeout: SILENCE_MS,
-  connectTimeout: CONNECT_TIMEOUT_MS,
-  connectionName: 'leaky-tokens',
-} as const satisfies RedisOptions;
+const failingFast = (timeoutMs: number) =>
+  ({
+    enableOfflineQueue: false,
+    autoResendUnfulfilledCommands: false,
+    maxRetriesPerRequest: 0,
+    commandTimeout: timeoutMs,
+    socketTimeout: 2 * timeoutMs,
+    connectTimeout: CONNECT_TIMEOUT_MS,
+    connectionName: 'leaky-tokens',
+    // A master that became a replica behind the same name
+    reconnectOnError: (error) => error.message.startsWith('READONLY'),
+  }) satisfies RedisOptions;
 
 const reconnectAfter = (times: number): number => Math.min(50 * 2 ** Math.min(times, 10), MAX_RECONNECT_MS);
 
@@ -34,7 +34,7 @@ const reconnectAfter = (times: number): number => Math.min(50 * 2 ** Math.min(ti
  * Opens the connection, or goes on without it when the server does not answer in time: it is made again in the background.
  * @throws ConfigError when the server answers and refuses us, as waiting would not help
  */
-export async function connectRedis({ address, cluster, tls }: Config['redis'], log: Logger): Promise<RedisClient> {
+export async function connectRedis({ address, cluster, tls, timeoutMs }: Config['redis'], log: Logger): Promise<RedisClient> {
   if (!address) throw new ConfigError('LEAKY_REDIS_URL: required here (redis://host:port)');
   const { nodes, username, password, db } = address;
   const credentials = { ...(username && { username }), ...(password && { password }), ...(tls && { tls }) };
@@ -43,28 +43,34 @@ export async function connectRedis({ address, cluster, tls }: Config['redis'], l
     ? new Cluster(nodes, {
         lazyConnect: true,
         enableOfflineQueue: false,
-        redisOptions: { ...FAIL_FAST, ...credentials },
+        redisOptions: { ...failingFast(timeoutMs), ...credentials },
         clusterRetryStrategy: reconnectAfter,
         clusterNodeRetryStrategy: reconnectAfter,
         slotsRefreshTimeout: CONNECT_TIMEOUT_MS,
-        // Enough for a slot that moves; a node that is gone is told within COMMAND_TIMEOUT_MS, too.
+        // Enough for a slot that moves, and a node that is gone is soon told.
         maxRedirections: 4,
         retryDelayOnFailover: 50,
         retryDelayOnClusterDown: 50,
         // With TLS the certificate names hosts, so they must not be turned into addresses first.
         ...(tls && { dnsLookup: (host, callback) => callback(null, host) }),
       })
-    : new Redis({ ...FAIL_FAST, ...first, ...credentials, db, lazyConnect: true, retryStrategy: reconnectAfter });
+    : new Redis({ ...failingFast(timeoutMs), ...first, ...credentials, db, lazyConnect: true, retryStrategy: reconnectAfter });
 
-  let lastError: Error | undefined;
-  client.on('error', (error: Error) => (lastError = error));
-  client.on('node error', (error: Error) => (lastError = error));
-  await Promise.race([client.connect(), late()]).catch((error: Error) => (lastError ??= error));
-  if (lastError && isRefusal(lastError)) {
-    client.disconnect();
-    throw new ConfigError(`LEAKY_REDIS_URL: the server refuses the connection: ${lastError.message}`);
+  let fault: Error | undefined;
+  let refusal: Error | undefined;
+  // A cluster tells of its nodes apart; without listeners the library would write errors to the console.
+  for (const event of ['error', 'node error']) {
+    client.on(event, (error: Error) => {
+      fault = error;
+      if (isRefusal(error)) refusal = error;
+    });
   }
-  if (client.status !== 'ready') log.warn({ err: lastError }, 'Redis is not reached yet; going on without it');
+  await Promise.race([client.connect(), late()]).catch((error: Error) => (fault ??= error));
+  if (refusal) {
+    client.disconnect();
+    throw new ConfigError(`LEAKY_REDIS_URL: the server refuses the connection: ${refusal.message}`);
+  }
+  if (client.status !== 'ready') log.warn({ err: fault }, 'Redis is not reached yet; going on without it');
   return traceCommands(client);
 }
 

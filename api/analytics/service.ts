@@ -30,7 +30,7 @@ export function createAnalyticsApp(options: AnalyticsOptions): ServiceApp {
     config: options.config,
     log: options.log,
     operations,
-    serverUrl: options.config.services.analytics,
+    serverUrl: options.config.ownUrls.analytics,
     readiness: { store: () => options.usage.ping() },
     routes: (router) => {
       for (const { operation, handle } of routes) {

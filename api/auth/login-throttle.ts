@@ -1,4 +1,5 @@
-import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
+import { setImmediate as turn } from 'node:timers/promises';
+import { RateLimiterRes, type RateLimiterAbstract } from 'rate-limiter-flexible';
 import { Problem } from '../../contracts/errors.js';
 
 export interface LoginThrottle {
@@ -9,12 +10,14 @@ export interface LoginThrottle {
   attempt<T>(key: string, login: () => Promise<T | null>): Promise<T | null>;
 }
 
+/** Who counts: one process alone, or all auth services together. `consume` rejects with a RateLimiterRes when no point is left. */
+export type LoginPoints = Pick<RateLimiterAbstract, 'consume' | 'delete' | 'reward'>;
+
 /**
  * A point is taken before the password is looked at, so that parallel guesses can't overtake the count. An attempt that finds
  * none left waits for those in flight first: many good logins of one person at once are no attack.
  */
-export function createLoginThrottle(attempts: number, windowSeconds: number): LoginThrottle {
-  const limiter = new RateLimiterMemory({ points: attempts, duration: windowSeconds });
+export function createLoginThrottle(limiter: LoginPoints): LoginThrottle {
   const inFlight = new Map<string, Set<Promise<void>>>();
 
   const guarded = async <T>(key: string, login: () => Promise<T | null>): Promise<T | null> => {
@@ -46,6 +49,8 @@ export function createLoginThrottle(attempts: number, windowSeconds: number): Lo
           await limiter.consume(key);
         } catch (state) {
           if (!(state instanceof RateLimiterRes)) throw state;
+          // Answers that arrived together are seen in any order: whoever took the last point may enter only now.
+          if (!inFlight.has(key)) await turn();
           const others = inFlight.get(key);
           if (!others) throw refusal(state);
           await Promise.race(others);

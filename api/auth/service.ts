@@ -26,7 +26,7 @@ export function createAuthService(context: AuthContext): ServiceApp {
     config: context.config,
     log: context.log,
     operations: authOperations,
-    serverUrl: context.config.services.auth,
+    serverUrl: context.config.ownUrls.auth,
     readiness: { postgres: () => context.accounts.ping(), signingKey: () => context.keyring.active() },
     routes: (router) => {
       registerRoutes(router, context);

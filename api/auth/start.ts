@@ -8,7 +8,7 @@ import { announce, type AuthContext } from './context.js';
 import { ensureFirstAdmin } from './first-admin.js';
 import { createKeyProof } from './key-proof.js';
 import { createKeyring, type Keyring } from './keyring.js';
-import { createLoginThrottle } from './login-throttle.js';
+import { createLoginThrottle, type LoginPoints } from './login-throttle.js';
 import { createPasswords } from './passwords.js';
 import type { Accounts } from './ports.js';
 import { createAuthService } from './service.js';
@@ -20,12 +20,13 @@ export interface AuthDeps {
   accounts: Accounts;
   /** In one process: the very instance the other services' authenticators subscribe to */
   revocations: KeyRevocations;
+  loginPoints: LoginPoints;
 }
 
 const HOUR_MS = 3_600_000;
 
 /** Starts the auth service on config.ports.auth. Signing key and first ADMIN exist when it resolves. */
-export async function startAuth({ config, log, accounts, revocations }: AuthDeps): Promise<RunningService> {
+export async function startAuth({ config, log, accounts, revocations, loginPoints }: AuthDeps): Promise<RunningService> {
   const keyring = createKeyring(accounts.signingKeys, config.auth, log);
   await keyring.rotateIfDue();
   const issuer = createTokenIssuer(keyring, config.auth);
@@ -40,7 +41,7 @@ export async function startAuth({ config, log, accounts, revocations }: AuthDeps
     keyring,
     issuer,
     keyProof,
-    throttle: createLoginThrottle(config.auth.loginAttempts, config.auth.loginWindowSeconds),
+    throttle: createLoginThrottle(loginPoints),
     authenticator,
   };
   await ensureFirstAdmin(context);

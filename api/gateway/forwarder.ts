@@ -1,8 +1,8 @@
-import { ConstantBackoff, handleWhenResult, retry } from 'cockatiel';
 import type { Request, Response } from 'express';
 import { createProxyServer, type ServerOptions } from 'http-proxy-3';
 import { Agent, type ClientRequest, type IncomingMessage, type ServerResponse } from 'node:http';
 import { Agent as SecureAgent } from 'node:https';
+import { nothingSent } from '../http/services.js';
 import { BodyBytes } from './body.js';
 import type { Verdict } from './breaker.js';
 
@@ -21,6 +21,8 @@ export interface ForwardResult {
   fault: 'timeout' | 'unreachable' | null;
   /** Nothing was done yet, or doing it twice is the same as once */
   repeatable?: boolean;
+  /** There was no connection */
+  refused?: boolean;
 }
 
 interface Exchange {
@@ -41,16 +43,6 @@ export interface Forwarder {
 export const FAULT_ORIGIN = 'x-leaky-fault-origin';
 const STREAM = /^(?:text\/event-stream|application\/x-ndjson)/;
 const IDEMPOTENT = new Set(['GET', 'HEAD', 'PUT', 'DELETE', 'OPTIONS']);
-const RETRY_AFTER_MS = 20;
-
-/**
- * One repetition, for the two cases where it is safe and helps: the connection was refused, so nothing was sent; or a kept
- * connection was closed under an idempotent request, as happens when a service restarts.
- */
-const repeatOnce = retry(
-  handleWhenResult((result) => (result as ForwardResult).repeatable === true),
-  { maxAttempts: 1, backoff: new ConstantBackoff(RETRY_AFTER_MS) },
-);
 
 export function createForwarder(): Forwarder {
   const agents = { 'http:': new Agent({ keepAlive: true, noDelay: true }), 'https:': new SecureAgent({ keepAlive: true, noDelay: true }) };
@@ -92,13 +84,21 @@ export function createForwarder(): Forwarder {
       proxy.web(req, res, request, (error: NodeJS.ErrnoException) => {
         clearTimeout(exchange.deadline);
         if (exchange.timedOut) settle({ verdict: 'failure', fault: 'timeout' });
-        else settle({ verdict: 'failure', fault: 'unreachable', repeatable: !res.headersSent && isRepeatable(req, exchange.call, error) });
+        else {
+          const refused = nothingSent(error);
+          settle({
+            verdict: 'failure',
+            fault: 'unreachable',
+            refused,
+            repeatable: !res.headersSent && (refused || isRepeatable(req, error)),
+          });
+        }
       });
     });
   }
 
   return {
-    forward: (req, res, options) => repeatOnce.execute(() => attempt(req, res, options)),
+    forward: attempt,
     close: () => {
       agents['http:'].destroy();
       agents['https:'].destroy();
@@ -106,10 +106,13 @@ export function createForwarder(): Forwarder {
   };
 }
 
-function isRepeatable(req: Request, call: ClientRequest | null, error: NodeJS.ErrnoException): boolean {
-  if (error.code === 'ECONNREFUSED') return true;
+/**
+ * A connection that broke under a request which may be done twice: the instance was stopped or killed. A key promises that a
+ * second time has no second effect.
+ */
+function isRepeatable(req: Request, error: NodeJS.ErrnoException): boolean {
   const mayRepeat = IDEMPOTENT.has(req.method) || req.headers['idempotency-key'] !== undefined;
-  return mayRepeat && call?.reusedSocket === true && (error.code === 'ECONNRESET' || error.code === 'EPIPE');
+  return mayRepeat && (error.code === 'ECONNRESET' || error.code === 'EPIPE');
 }
 
 function verdictOf(answer: IncomingMessage): Verdict {

@@ -12,6 +12,7 @@ import { readBody, refuseUnreadBody, ClientGone } from './body.js';
 import { BREAKER_DEFAULTS, BreakerOpen, ServiceBreaker, type BreakerSettings } from './breaker.js';
 import { Bulkhead, BulkheadFull } from './bulkhead.js';
 import { createCallerGate } from './callers.js';
+import { createDispatch } from './dispatch.js';
 import { sendUnavailable } from './fallback.js';
 import type { Forwarder } from './forwarder.js';
 import { callLocally } from './local-call.js';
@@ -33,8 +34,6 @@ export interface GatewayDeps {
 }
 
 const WAITING_PER_PLACE = 10;
-/** Stands for the address of a service that is called without one */
-const NOWHERE = new URL('local:');
 
 /** The time a provider may take with all its attempts and the doubling waits between them. */
 export function providerAllowanceMs({ timeoutMs, attempts, backoffMs }: Config['providers']): number {
@@ -43,7 +42,8 @@ export function providerAllowanceMs({ timeoutMs, attempts, backoffMs }: Config['
 
 /** The whole way of a request: checked path, caller, limit, body, breaker and bulkhead of the service, and on. */
 export function createGatewayHandler(deps: GatewayDeps): RequestHandler {
-  const { config, log, services, forwarder } = deps;
+  const { config, log } = deps;
+  const dispatch = createDispatch(deps.services, deps.forwarder);
   const limiter = createRateLimiter(config, deps.limits, log);
   const prove = createCallerGate(deps.authenticator, limiter);
   const guards = new Map(SERVICE_NAMES.map((name) => [name, createGuard(name, deps)]));
@@ -66,8 +66,6 @@ export function createGatewayHandler(deps: GatewayDeps): RequestHandler {
   async function send(req: Request, res: Response, service: ServiceName, timeoutMs: number, body: Buffer, rule: RouteRule | undefined) {
     const { breaker, bulkhead } = guards.get(service) ?? createGuard(service, deps);
     const local = rule === undefined && isPlainUtf8(req) ? deps.local?.get(service) : undefined;
-    const target = local ? NOWHERE : services.resolve(service);
-    if (!target) return sendUnavailable(req, res, service, 1_000);
     const closing = /(?:^|,)\s*close\s*(?:,|$)/i.test(req.headers.connection ?? '');
     breaker.check();
     const leave = await bulkhead.enter();
@@ -86,7 +84,7 @@ export function createGatewayHandler(deps: GatewayDeps): RequestHandler {
       if (rule) applyResponseRule(answer, rule);
     };
     const { fault } = await breaker.execute(() =>
-      local ? callLocally(local, req, res, { body, timeoutMs }) : forwarder.forward(req, res, { target, body, timeoutMs, onAnswer }),
+      local ? callLocally(local, req, res, { body, timeoutMs }) : dispatch(req, res, service, { body, timeoutMs, onAnswer }),
     );
     if (fault === null || res.headersSent) return undefined;
     if (fault === 'timeout') throw new Problem('GATEWAY_TIMEOUT', `The service did not answer within ${timeoutMs} ms`);

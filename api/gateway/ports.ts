@@ -1,14 +1,6 @@
 import type { WindowDecision, WindowPolicy } from '../../domain/sliding-window.js';
 
-/** The services behind the gateway, by the name that `lb://name` uses. */
-export type ServiceName = 'auth' | 'tokens' | 'analytics';
-export const SERVICE_NAMES: readonly ServiceName[] = ['auth', 'tokens', 'analytics'];
-
-/** Answers with the instance that takes the next call; where instances come from and how one is chosen is the adapter's. */
-export interface ServiceResolver {
-  /** @returns null when no instance is known */
-  resolve(service: ServiceName): URL | null;
-}
+export { SERVICE_NAMES, type CallOutcome, type ServiceName, type ServiceResolver } from '../http/services.js';
 
 /** Counts requests in sliding windows, one for each key. Deciding and counting are one atomic step, also when gateways share the store. */
 export interface RateLimitStore {

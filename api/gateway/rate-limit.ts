@@ -25,7 +25,8 @@ export interface RateLimiter {
 
 /**
  * Who is limited and by which policy; the counting is the store's. A store that fails lets requests pass: the limit
- * protects the services, and an outage of the limit must not become one of the services.
+ * protects the services, and an outage of the limit must not become one of the services. A store that refuses by its
+ * configuration (a Problem) is heeded.
  */
 export function createRateLimiter(config: Config, store: RateLimitStore, log: Logger): RateLimiter {
   const { rateLimit, rateLimitOverrides, rateLimitKey, rateLimitExempt } = config.gateway;
@@ -49,6 +50,7 @@ export function createRateLimiter(config: Config, store: RateLimitStore, log: Lo
     try {
       return await store[verb](`${named.name}|${key}`, named);
     } catch (error) {
+      if (error instanceof Problem) throw error;
       log.warn({ err: error }, 'the rate-limit store does not answer; the request passes unlimited');
       return null;
     }

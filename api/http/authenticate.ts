@@ -9,15 +9,19 @@ import { createJwksSource } from './jwks-source.js';
 import { createKeyCache } from './key-cache.js';
 import { createRemoteKeyExchange, type KeyExchange } from './key-exchange.js';
 import type { KeyRevocations } from './key-revocations.js';
+import { createServiceFetch } from './service-fetch.js';
+import { fixedServices, type ServiceResolver } from './services.js';
 import { createTokenVerifier } from './token-verifier.js';
 
 export interface AuthenticatorDeps {
   config: Config;
   log: Logger;
   revocations: KeyRevocations;
-  /** Default: the JWKS of config.services.auth over HTTP. The auth service itself gives its own keys. */
+  /** Where the auth service is. Default: at the one address in config.services.auth */
+  services?: ServiceResolver;
+  /** Default: the JWKS of the auth service over HTTP. The auth service itself gives its own keys. */
   keys?: JWTVerifyGetKey;
-  /** Default: the exchange route of config.services.auth over HTTP */
+  /** Default: the exchange route of the auth service over HTTP */
   exchange?: KeyExchange;
 }
 
@@ -44,8 +48,9 @@ export interface Authenticator {
  */
 export function createAuthenticator(deps: AuthenticatorDeps): Authenticator {
   const { config, log, revocations } = deps;
-  const verifier = createTokenVerifier(deps.keys ?? createJwksSource(config.services.auth, log), config.auth);
-  const exchange = deps.exchange ?? createRemoteKeyExchange(config.services.auth);
+  const auth = createServiceFetch(deps.services ?? fixedServices(config.services), 'auth');
+  const verifier = createTokenVerifier(deps.keys ?? createJwksSource(auth, log), config.auth);
+  const exchange = deps.exchange ?? createRemoteKeyExchange(auth);
   const keyCache = createKeyCache(exchange, verifier, revocations, config.auth);
 
   const byKey = (rawKey: string): Promise<Identity> => {

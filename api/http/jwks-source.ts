@@ -1,7 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { createRemoteJWKSet, errors, type JWTVerifyGetKey } from 'jose';
+import { createRemoteJWKSet, customFetch, errors, type JWTVerifyGetKey } from 'jose';
 import { Problem } from '../../contracts/errors.js';
 import type { Logger } from '../../telemetry/log.js';
+import type { ServiceFetch } from './service-fetch.js';
 
 /** After a fetch, an unknown key id causes no other for so long: forged ids can't make every request a fetch. */
 const COOLDOWN_MS = 1_000;
@@ -13,8 +14,10 @@ const TIMEOUT_MS = 2_000;
  * Signing keys from the auth service's JWKS, fetched on first use and when a token names a key that is not known. The set in
  * memory never expires by itself, so known keys go on working while the auth service is away.
  */
-export function createJwksSource(authUrl: string, log: Logger): JWTVerifyGetKey {
-  const remote = createRemoteJWKSet(new URL(`${authUrl.replace(/\/$/, '')}/oauth2/jwks`), {
+export function createJwksSource(auth: ServiceFetch, log: Logger): JWTVerifyGetKey {
+  // The library wants an address; which instance answers is decided for each call.
+  const remote = createRemoteJWKSet(new URL('http://auth-service/oauth2/jwks'), {
+    [customFetch]: (_url, init) => auth('/oauth2/jwks', init),
     cooldownDuration: COOLDOWN_MS,
     cacheMaxAge: Infinity,
     timeoutDuration: TIMEOUT_MS,

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { Problem } from '../../contracts/errors.js';
 import { traceHeaders } from '../../telemetry/tracing.js';
+import type { ServiceFetch } from './service-fetch.js';
 
 /** What an API key is worth: an internal JWT. `validUntil`: when the secret itself stops working (epoch ms), null: never. */
 export interface ExchangedKey {
@@ -15,11 +16,10 @@ const TIMEOUT_MS = 3_000;
 const answerSchema = z.object({ token: z.string(), keyValidUntil: z.iso.datetime().nullable() });
 
 /** Asks the auth service. The key is its own proof, so the call carries nothing else. */
-export function createRemoteKeyExchange(authUrl: string): KeyExchange {
-  const url = `${authUrl.replace(/\/$/, '')}/api/v1/auth/api-keys/exchange`;
+export function createRemoteKeyExchange(auth: ServiceFetch): KeyExchange {
   return async (rawKey) => {
     try {
-      const response = await fetch(url, {
+      const response = await auth('/api/v1/auth/api-keys/exchange', {
         method: 'POST',
         headers: { 'x-api-key': rawKey, ...traceHeaders() },
         signal: AbortSignal.timeout(TIMEOUT_MS),

@@ -31,12 +31,13 @@ export function problemBody(code: ErrorCode, detail: string, path: string, corre
  * Refusals with a 5xx status by a service that is itself well. The gateway's breaker does not hold them against it: open, it
  * would take away what still works, such as reading balances while the workflow engine is down.
  */
-const FAULT_ORIGINS: Partial<Record<ErrorCode, 'provider' | 'engine' | 'load'>> = {
+const FAULT_ORIGINS: Partial<Record<ErrorCode, 'provider' | 'engine' | 'load' | 'limits'>> = {
   PROVIDER_FAILED: 'provider',
   PROVIDER_TIMEOUT: 'provider',
   PROVIDER_UNAVAILABLE: 'provider',
   ENGINE_UNAVAILABLE: 'engine',
   OVERLOADED: 'load',
+  LIMITS_UNAVAILABLE: 'limits',
 };
 
 /** Sends a problem; `retryAfterSeconds` becomes the Retry-After header (whole seconds, rounded up, at least 1). */

@@ -1,6 +1,6 @@
 import type { ConsumptionOutcome, ConsumptionRequest } from '../../activities/consumption-ports.js';
 import type { Providers } from '../../activities/ports.js';
-import type { ErrorCode } from '../../contracts/errors.js';
+import { Problem, type ErrorCode } from '../../contracts/errors.js';
 import type { BucketDecision, BucketRule } from '../../domain/leaky-bucket.js';
 import type { BatchStarter } from './batch-starter.js';
 import { asReplay, consumedOf, keyReused, reachedProvider, unknownYet, type Consumed } from './consumed.js';
@@ -51,9 +51,13 @@ export function createConsume(deps: ConsumeDeps): Consume {
     const refusal = cheapRefusal(request);
     if (refusal) return refuse(request, refusal);
 
-    const key = `bucket:${request.userId}:${request.provider}`;
+    const key = `bucket:{${request.userId}}:${request.provider}`;
     entering++;
-    const decision = await buckets.pour(key, rule, request.tokens).finally(() => entering--);
+    const decision = await buckets
+      .pour(key, rule, request.tokens)
+      .catch(asRefusal)
+      .finally(() => entering--);
+    if ('code' in decision) return refuse(request, decision);
     request.bucket = { capacity: decision.capacity, used: decision.used, remaining: decision.remaining };
     if (!decision.allowed) return overflow(request, decision);
     const outcome = await inTime(accept(request), deps.answerWithinMs);
@@ -101,4 +105,10 @@ export function createConsume(deps: ConsumeDeps): Consume {
   }
 
   return consume;
+}
+
+/** A bucket store that cannot decide, and is configured to refuse then, refuses like everything else that is away. */
+function asRefusal(fault: unknown): { code: ErrorCode; detail: string; retryAfterSeconds: number } {
+  if (!(fault instanceof Problem && fault.status === 503)) throw fault;
+  return { code: fault.code, detail: fault.detail, retryAfterSeconds: fault.extras.retryAfterSeconds ?? 1 };
 }

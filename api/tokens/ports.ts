@@ -3,8 +3,12 @@ import type { BucketDecision, BucketRule } from '../../domain/leaky-bucket.js';
 import type { PoolView } from '../../domain/pool.js';
 import type { Tier, TierTerms } from '../../domain/tiers.js';
 
-/** Rate buckets by key `bucket:{userId}:{provider}`. Both operations are atomic per key. */
+/**
+ * Rate buckets by key `bucket:{<userId>}:<provider>`: in a Redis Cluster the braces keep the buckets of one user on one node.
+ * Both operations are atomic per key.
+ */
 export interface BucketStore {
+  /** @throws Problem LIMITS_UNAVAILABLE when it cannot decide and is configured to refuse then */
   pour(key: string, rule: BucketRule, amount: number): Promise<BucketDecision>;
   /** Takes back what was poured for work that was refused afterwards. */
   unpour(key: string, rule: BucketRule, amount: number): Promise<void>;

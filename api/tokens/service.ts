@@ -64,7 +64,7 @@ export function createTokensApp(options: TokenServiceOptions): ServiceApp {
     config,
     log,
     operations: [...operations, ...options.purchases.operations],
-    serverUrl: config.services.tokens,
+    serverUrl: config.ownUrls.tokens,
     readiness: options.readiness,
     routes: (router) => {
       router.get('/api/v1/tokens/status', (_req, res) => {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { decodeProtectedHeader } from 'jose';
 import { createMemoryKeyRevocations } from '../../adapters/memory/key-revocations.js';
+import { createMemoryLoginPoints } from '../../adapters/memory/login-points.js';
 import { createAccounts } from '../../adapters/postgres/accounts.js';
 import { createKeyring } from '../../api/auth/keyring.js';
 import { startAuth } from '../../api/auth/start.js';
@@ -11,6 +12,7 @@ import { assertProblem, call, configOf, log, withAuth } from './support.js';
 const ROTATE = '/api/v1/auth/signing-keys/rotate';
 const kidOf = (token: string) => decodeProtectedHeader(token).kid;
 const MASTER = 'a1'.repeat(32);
+const loginPoints = createMemoryLoginPoints(configOf().auth);
 
 describe('signing key rotation by an ADMIN', function () {
   this.timeout(30_000);
@@ -130,7 +132,13 @@ describe('two auth processes on one database', function () {
 
   it('accept each other’s tokens, also right after one of them rotates', async () => {
     const start = () =>
-      startAuth({ config: configOf(), log, accounts: createAccounts(database().pool), revocations: createMemoryKeyRevocations() });
+      startAuth({
+        config: configOf(),
+        log,
+        accounts: createAccounts(database().pool),
+        revocations: createMemoryKeyRevocations(),
+        loginPoints,
+      });
     const servers = await Promise.all([start(), start()]);
     const [a, b] = servers.map(({ port }) => `http://127.0.0.1:${port}`) as [string, string];
     try {
@@ -148,7 +156,13 @@ describe('two auth processes on one database', function () {
   it('the first ADMIN keeps its password, and a squatter of the name does not become ADMIN', async () => {
     const accounts = createAccounts(database().pool);
     const run = async (environment: Record<string, string>, work: (url: string) => Promise<void>) => {
-      const server = await startAuth({ config: configOf(environment), log, accounts, revocations: createMemoryKeyRevocations() });
+      const server = await startAuth({
+        config: configOf(environment),
+        log,
+        accounts,
+        revocations: createMemoryKeyRevocations(),
+        loginPoints,
+      });
       await work(`http://127.0.0.1:${server.port}`).finally(() => server.close(500));
     };
     const login = async (url: string, username: string, password: string) =>

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { createMemoryKeyRevocations } from '../../adapters/memory/key-revocations.js';
+import { createMemoryLoginPoints } from '../../adapters/memory/login-points.js';
 import { createAccounts } from '../../adapters/postgres/accounts.js';
 import type { Database } from '../../adapters/postgres/pool.js';
 import { startAuth } from '../../api/auth/start.js';
@@ -75,7 +76,13 @@ export function withAuth(environment: Record<string, string> = {}): () => AuthFi
     const { pool, url: databaseUrl } = database();
     const revocations = createMemoryKeyRevocations();
     const config = configOf(environment);
-    server = await startAuth({ config, log, accounts: createAccounts(pool), revocations });
+    server = await startAuth({
+      config,
+      log,
+      accounts: createAccounts(pool),
+      revocations,
+      loginPoints: createMemoryLoginPoints(config.auth),
+    });
     const url = `http://127.0.0.1:${server.port}`;
     fixture = { url, config: pointingAt(config, url), pool, databaseUrl, revocations, ...actions(url) };
   });

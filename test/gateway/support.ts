@@ -2,9 +2,9 @@ import type { RequestHandler } from 'express';
 import { createServer, type IncomingMessage, type RequestListener } from 'node:http';
 import { connect, type AddressInfo } from 'node:net';
 import { createMemoryRateLimitStore } from '../../adapters/memory/rate-limit-store.js';
-import { createServiceList } from '../../adapters/memory/service-list.js';
+import { createServiceResolver } from '../../adapters/discovery/resolver.js';
 import type { BreakerSettings } from '../../api/gateway/breaker.js';
-import type { RateLimitStore } from '../../api/gateway/ports.js';
+import type { RateLimitStore, ServiceResolver } from '../../api/gateway/ports.js';
 import { startGateway } from '../../api/gateway/start.js';
 import type { Authenticator } from '../../api/http/authenticate.js';
 import { loadConfig } from '../../config.js';
@@ -83,6 +83,8 @@ export interface TestGatewayOptions {
   env?: Record<string, string>;
   breaker?: Partial<BreakerSettings>;
   limits?: RateLimitStore;
+  /** Default: the three test services */
+  services?: ServiceResolver;
   authenticator?: Pick<Authenticator, 'identify'>;
   /** Called in place of the upstream that is the token service */
   localTokens?: RequestHandler;
@@ -92,10 +94,12 @@ export async function startTestGateway({
   env = {},
   breaker,
   limits,
+  services,
   authenticator = stubAuthenticator,
   localTokens,
 }: TestGatewayOptions = {}): Promise<TestGateway> {
   const [tokens, auth, analytics] = await Promise.all([startUpstream(), startUpstream(), startUpstream()]);
+  const log = createLogger('silent');
   const config = loadConfig({
     LEAKY_TOKENS_URL: tokens.url,
     LEAKY_AUTH_URL: auth.url,
@@ -107,10 +111,10 @@ export async function startTestGateway({
   });
   const gateway = await startGateway({
     config,
-    log: createLogger('silent'),
+    log,
     authenticator,
     limits: limits ?? createMemoryRateLimitStore(),
-    services: createServiceList(config.services),
+    services: services ?? (await createServiceResolver({ services: config.services, refreshMs: 1_000, log })),
     operations: [],
     port: 0,
     ...(localTokens && { local: new Map([['tokens', localTokens]]) }),

@@ -6,6 +6,9 @@ import { startTestRedis } from '../support/redis.js';
 
 export const log = createLogger(process.env.LEAKY_LOG_LEVEL ?? 'silent');
 
+/** For tests of decisions, on a machine that may be busy; what a time-out does is tested in outage.test.ts. */
+export const PATIENT = { LEAKY_REDIS_TIMEOUT_MS: '20000' };
+
 /** A client as the services have it. Whoever opens it disconnects it. */
 export const connectTo = (url: string, more: Record<string, string> = {}): Promise<RedisClient> =>
   connectRedis(loadConfig({ LEAKY_REDIS_URL: url, ...more }).redis, log);
@@ -15,7 +18,7 @@ export function withRedis(): () => RedisClient {
   let client: RedisClient | undefined;
   before('Redis', async function () {
     this.timeout(300_000);
-    client = await connectTo(await startTestRedis());
+    client = await connectTo(await startTestRedis(), PATIENT);
   });
   after(() => client?.disconnect());
   return () => {

@@ -15,6 +15,7 @@ import { createProviders } from '../../adapters/providers/index.js';
 import { connectTemporal, type TemporalOptions } from '../../adapters/temporal/connection.js';
 import { startStubs } from '../../api/stubs/index.js';
 import { MemoryIntake } from '../../api/tokens/intake.js';
+import type { BucketStore } from '../../api/tokens/ports.js';
 import { startTokens } from '../../api/tokens/service.js';
 import { loadConfig } from '../../config.js';
 import type { ProviderName } from '../../contracts/providers.js';
@@ -52,6 +53,8 @@ export interface RigOptions {
   /** Wraps the real ledger, to break it on purpose */
   ledger?: (real: ConsumptionLedger) => ConsumptionLedger;
   usage?: (real: UsageSink) => UsageSink;
+  /** Default: in memory */
+  buckets?: BucketStore;
   withoutWorker?: boolean;
   /** Of the worker: how long its activities may go on when it stops */
   shutdownGraceMs?: number;
@@ -107,7 +110,7 @@ export async function startTokenServiceRig(options: RigOptions): Promise<TokenSe
     ledger,
     providers,
     usage,
-    buckets: createMemoryBucketStore(),
+    buckets: options.buckets ?? createMemoryBucketStore(),
     quota: createQuotaStore(database),
     memberships: createMemberships(database),
     authenticate: saysWhoItIs,
