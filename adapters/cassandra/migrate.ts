@@ -17,7 +17,7 @@ const LOCK_SECONDS = 120;
 const LOCK_PATIENCE_MS = 150_000;
 const LOCK_RETRY_MS = 200;
 /** Changes of the schema take longer than other requests, and the driver waits until all nodes have them. */
-const DDL_TIMEOUT_MS = 30_000;
+const DDL_TIMEOUT_MS = 60_000;
 
 const TABLES = {
   schema_lock: '(name text PRIMARY KEY, owner uuid)',

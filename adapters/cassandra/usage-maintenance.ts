@@ -2,6 +2,7 @@ import type { Client } from 'cassandra-driver';
 import type { UsageMaintenance } from '../../activities/ports.js';
 import { PROVIDERS, type ProviderName } from '../../contracts/providers.js';
 import { floorTo, type Span } from '../../domain/usage.js';
+import { inLanes } from './connection.js';
 import { finerThan, grainOf, spanOf, type Bucket, type Grain, type Retention } from './usage-buckets.js';
 import { inForce, type Plan } from './usage-facts.js';
 import { coverOf, isSettled, readMarks } from './usage-marks.js';
@@ -11,6 +12,7 @@ import { readRollUps, readUsers, writeRollUp } from './usage-rollups.js';
 import { selectionsOf } from './usage-selection.js';
 
 const DAY_MS = 86_400_000;
+const LANES = 4;
 /** What a roll-up costs beside the rows it reads, in rows. */
 const ROWS_OF_A_BUCKET = 50;
 
@@ -35,12 +37,13 @@ export function createUsageMaintenance(
     const { rest } = await inForce(client, provider, grain, [span]);
     const finer = finerThan(grain);
     let all = true;
-    for (const { from, to } of rest.sort((a, b) => a.from - b.from)) {
+    rest.sort((a, b) => a.from - b.from);
+    // Minutes do not need each other; anything longer is made of what is finer, one after the other.
+    await inLanes(rest, finer === null ? LANES : 1, async ({ from, to }) => {
       if (budget.spent >= budget.limit) budget.exceeded = true;
-      if (budget.exceeded) return false;
-      const ready = finer === null || (await foldSpan(provider, finer, { from, to }, budget));
+      const ready = !budget.exceeded && (finer === null || (await foldSpan(provider, finer, { from, to }, budget)));
       if (!ready || !(await rollUp({ provider, grain, start: from }, budget))) all = false;
-    }
+    });
     return all;
   }
 

@@ -2,19 +2,21 @@ import type { Client, types } from 'cassandra-driver';
 import type { Visibility } from '../../api/analytics/ports.js';
 import type { UsageEvent } from '../../contracts/events.js';
 import type { ProviderName } from '../../contracts/providers.js';
+import { floorTo } from '../../domain/usage.js';
 import { inLanes } from './connection.js';
 import { grainOf, type Grain, type Retention } from './usage-buckets.js';
 import { readMarks } from './usage-marks.js';
 
 /** Partitions that are looked into at the same time, newest first */
-const AHEAD = 4;
+const AHEAD = 6;
 const LANES = 8;
-const DAY_MS = 86_400_000;
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
 
 const COLUMNS = 'id, occurred_at, provider, user_id, org_id, tokens, allowed, reason, request_id, tag';
 const OF_MINUTE = `SELECT ${COLUMNS} FROM token_usage_by_provider WHERE provider = ? AND minute = ? LIMIT ?`;
 const OF_HOUR = `SELECT ${COLUMNS} FROM token_usage_by_owner WHERE owner_id = ? AND provider = ? AND hour = ? LIMIT ?`;
-const HOURS = `SELECT hour FROM token_usage_owner_hours WHERE owner_id = ? AND provider = ? AND hour >= ?`;
+const DAYS = `SELECT day FROM token_usage_owner_days WHERE owner_id = ? AND provider = ? AND day >= ?`;
 
 /** The newest events that are visible, from the partitions that have any, newest first, until there are enough. */
 export async function recentEvents(
@@ -71,12 +73,15 @@ async function* minutesOf(client: Client, provider: ProviderName, oldest: number
   // A day more: another process's clock may be ahead.
   for (const start of await within(day, oldest, Date.now() + DAY_MS)) {
     for (const startOfHour of await within(hour, start, start + DAY_MS))
-      for (const startOfMinute of await within(minute, startOfHour, startOfHour + 3_600_000)) yield startOfMinute;
+      for (const startOfMinute of await within(minute, startOfHour, startOfHour + HOUR_MS)) yield startOfMinute;
   }
 }
 
 async function* hoursOf(client: Client, owner: string, provider: ProviderName, oldest: number): AsyncGenerator<number> {
-  for await (const row of await client.execute(HOURS, [owner, provider, oldest])) yield (row.hour as Date).getTime();
+  for await (const row of await client.execute(DAYS, [owner, provider, floorTo(oldest, 86_400)])) {
+    const day = (row.day as Date).getTime();
+    for (let hour = day + 23 * HOUR_MS; hour >= Math.max(day, floorTo(oldest, 3_600)); hour -= HOUR_MS) yield hour;
+  }
 }
 
 const eventOf = (row: types.Row): UsageEvent => ({

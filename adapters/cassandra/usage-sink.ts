@@ -12,14 +12,14 @@ const CHUNK = 2_000;
 const LANES = 16;
 /** Below what the server warns of (10 partitions, 5 KiB), and a tenth of the round trips. */
 const BATCH = 10;
-const KNOWN_HOURS = 100_000;
+const KNOWN_DAYS = 100_000;
 
 const COLUMNS = 'occurred_at, user_id, org_id, tokens, allowed, reason, request_id, tag';
 const values = (count: number) => `VALUES (${Array(count).fill('?').join(', ')}) USING TTL ?`;
 const BY_ID = `INSERT INTO token_usage_events (id, provider, ${COLUMNS}) ${values(10)}`;
 const BY_PROVIDER = `INSERT INTO token_usage_by_provider (provider, minute, id, ${COLUMNS}) ${values(11)}`;
 const BY_OWNER = `INSERT INTO token_usage_by_owner (owner_id, provider, hour, id, ${COLUMNS}) ${values(12)}`;
-const OWNER_HOUR = `INSERT INTO token_usage_owner_hours (owner_id, provider, hour) ${values(3)}`;
+const OWNER_DAY = `INSERT INTO token_usage_owner_days (owner_id, provider, day) ${values(3)}`;
 
 /**
  * Stores usage events. The key and the content of each row follow from the event alone, so that a second delivery writes what is
@@ -27,13 +27,13 @@ const OWNER_HOUR = `INSERT INTO token_usage_owner_hours (owner_id, provider, hou
  */
 export function createUsageSink(client: Client, retention: Retention): UsageSink {
   const marks = new MarkWriter(client, retention);
-  const knownHours = new LRUCache<string, true>({ max: KNOWN_HOURS });
+  const knownDays = new LRUCache<string, true>({ max: KNOWN_DAYS });
 
   async function store(events: readonly UsageEvent[]): Promise<void> {
-    const hours = ownerHours(events, retention).filter(({ key }) => !knownHours.has(key));
-    const statements = [...events.flatMap((event) => rowsOf(event, retention)), ...hours].sort((a, b) => (a.key < b.key ? -1 : 1));
+    const days = ownerDays(events, retention).filter(({ key }) => !knownDays.has(key));
+    const statements = [...events.flatMap((event) => rowsOf(event, retention)), ...days].sort((a, b) => (a.key < b.key ? -1 : 1));
     await inLanes(batches(statements), LANES, (batch) => client.batch(batch, { prepare: true, logged: false }));
-    for (const { key } of hours) knownHours.set(key, true);
+    for (const { key } of days) knownDays.set(key, true);
   }
 
   return {
@@ -88,13 +88,13 @@ function rowsOf(event: UsageEvent, retention: Retention): Keyed[] {
 
 const ownersOf = ({ userId, orgId }: UsageEvent): string[] => (orgId === null || orgId === userId ? [userId] : [userId, orgId]);
 
-function ownerHours(events: readonly UsageEvent[], retention: Retention): Keyed[] {
+function ownerDays(events: readonly UsageEvent[], retention: Retention): Keyed[] {
   const found = new Map<string, Keyed>();
   for (const event of events) {
-    const hour = floorTo(Date.parse(event.timestamp), 3_600);
+    const day = floorTo(Date.parse(event.timestamp), 86_400);
     for (const owner of ownersOf(event)) {
-      const key = `4 ${owner} ${event.provider} ${hour}`;
-      found.set(key, { key, query: OWNER_HOUR, params: [owner, event.provider, hour, retention.ttl(hour)] });
+      const key = `4 ${owner} ${event.provider} ${day}`;
+      found.set(key, { key, query: OWNER_DAY, params: [owner, event.provider, day, retention.ttl(day)] });
     }
   }
   return [...found.values()];

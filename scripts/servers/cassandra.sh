@@ -35,7 +35,8 @@ rehearse() {
   rm -rf "$dir"
 }
 
-# commitlog_sync batch: an acknowledged write is on disk. The default, periodic, loses the last ones when the node is killed.
+# commitlog_sync batch: an acknowledged write is on disk. The default, periodic, loses the last ones when the node is killed. A write then
+# keeps its thread until it is on disk, so there are many: 8 of them limit the node to 8 writes for each turn of the disk.
 base_configuration() { # base_configuration DIR PORT
   cat <<YAML
 cluster_name: leaky
@@ -66,7 +67,7 @@ memtable_allocation_type: heap_buffers
 memtable_flush_writers: 1
 concurrent_compactors: 1
 concurrent_reads: 8
-concurrent_writes: 8
+concurrent_writes: 128
 concurrent_counter_writes: 4
 concurrent_materialized_view_writes: 4
 file_cache_size: 32MiB

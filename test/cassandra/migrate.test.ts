@@ -17,9 +17,9 @@ describe('schema of Cassandra', function () {
       const { rows } = await client.execute('SELECT table_name FROM system_schema.tables WHERE keyspace_name = ?', [options.keyspace]);
       assert.deepEqual(rows.map((row) => row.table_name as string).sort(), [
         ...['schema_lock', 'schema_migrations', 'token_usage_by_owner', 'token_usage_by_provider', 'token_usage_events'],
-        ...['token_usage_owner_hours', 'usage_marks', 'usage_rollup_users', 'usage_rollups'],
+        ...['token_usage_owner_days', 'usage_marks', 'usage_rollup_users', 'usage_rollups'],
       ]);
-      await client.execute(`DROP KEYSPACE ${options.keyspace}`, [], { prepare: false });
+      await client.execute(`DROP KEYSPACE ${options.keyspace}`, [], { prepare: false, isIdempotent: false, readTimeout: 120_000 });
     } finally {
       await client.shutdown();
     }

@@ -49,6 +49,6 @@ describe('usage store on Cassandra', () => {
         ]);
       },
     }),
-    { scale: 0.3 },
+    { scale: 0.2 },
   );
 });

@@ -106,7 +106,8 @@ export function usageStoreLaws(store: () => UsageStore, { scale }: { scale: numb
     await agree(EVERYTHING, 'all');
   });
 
-  it('an event that no column takes is refused as such, and nothing of it is stored', async () => {
+  it('an event that no column takes is refused as such, and nothing of it is stored', async function () {
+    this.timeout(20_000);
     await assert.rejects(publish([event(), event({ tokens: -1 })].slice(1)), UnstorableEvent);
     await agree(EVERYTHING, 'all');
   });
@@ -190,7 +191,8 @@ export function usageStoreLaws(store: () => UsageStore, { scale }: { scale: numb
       await agree(window, visibility);
   });
 
-  it('a recount sees a roll-up that is off by one', async () => {
+  it('a recount sees a roll-up that is off by one', async function () {
+    this.timeout(60_000);
     await store().falsify();
     assert.ok((await store().mismatches()) > 0);
   });

@@ -5,6 +5,8 @@ import { migrateCassandra, type MigrateOptions } from '../../adapters/cassandra/
 import { startTestCassandra, TEST_DATA_CENTER } from './cassandra.js';
 
 const HOOK_TIMEOUT_MS = 240_000;
+/** Of a busy machine: the node flushes what it has in memory first. */
+const DROP_TIMEOUT_MS = 120_000;
 
 export interface TestKeyspace {
   client: Client;
@@ -35,7 +37,8 @@ export function withKeyspace(): () => TestKeyspace {
   after('drop the keyspace', async function () {
     this.timeout(HOOK_TIMEOUT_MS);
     if (!keyspace) return;
-    await keyspace.client.execute(`DROP KEYSPACE ${keyspace.options.keyspace}`, [], { prepare: false, isIdempotent: false });
+    const unhurried = { prepare: false, isIdempotent: false, readTimeout: DROP_TIMEOUT_MS };
+    await keyspace.client.execute(`DROP KEYSPACE ${keyspace.options.keyspace}`, [], unhurried);
     await keyspace.client.shutdown();
   });
   return () => {
