@@ -51,10 +51,7 @@ export async function visitFacts(client: Client, query: FactsQuery, visit: Visit
   }
 }
 
-/**
- * The marks are read before the roll-ups. The other way round, a bucket could be rolled up anew in between, and would seem to be
- * covered by the roll-up that was read, which it no longer is.
- */
+/** From the longest buckets downwards: what is not covered by a roll-up in force is looked for in shorter ones. */
 export async function planFor(
   client: Client,
   provider: ProviderName,
@@ -75,7 +72,10 @@ export async function planFor(
   return plan;
 }
 
-/** Sorts the buckets of a grain into those whose roll-up is in force and the `rest`. Buckets without a mark have no events. */
+/**
+ * Sorts the buckets of a grain into those whose roll-up is in force and the `rest`. Buckets without a mark have no events. As marks
+ * only rise, a roll-up that covers the marks that were seen has all that was stored before either of the two was read.
+ */
 export async function inForce(
   client: Client,
   provider: ProviderName,
