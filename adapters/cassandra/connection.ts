@@ -41,10 +41,18 @@ export async function connectCassandra(options: CassandraOptions): Promise<Clien
       { maxAttempts: attempts, backoff: new ConstantBackoff(RETRY_EVERY_MS) },
     ),
   );
+  let last: unknown;
+  const attempt = (signal: AbortSignal) =>
+    open(driverOptions(options), signal).catch((error: unknown) => {
+      last = error;
+      throw error;
+    });
   return patience
-    .execute(({ signal }) => open(driverOptions(options), signal))
+    .execute(({ signal }) => attempt(signal))
     .catch((error: unknown) => {
-      throw new Error(`No connection to Cassandra at ${options.contactPoints.join(', ')}: ${reason(error)}`, { cause: error });
+      // That the time is up says less than what was wrong all the while.
+      const cause = last ?? error;
+      throw new Error(`No connection to Cassandra at ${options.contactPoints.join(', ')}: ${reason(cause)}`, { cause });
     });
 }
 

@@ -27,13 +27,16 @@ interface Extent {
   events: number;
   users: number;
   hours: number;
+  /** The keyspace goes with its node */
+  keep: boolean;
 }
 
 async function run(extent: Extent): Promise<void> {
   const config = loadConfig();
   if (config.cassandra.contactPoints.length === 0) throw new Error('LEAKY_CASSANDRA_CONTACT_POINTS: required here');
   const keyspace = `million_${randomBytes(4).toString('hex')}`;
-  const options = { ...config.cassandra, keyspace, patienceMs: 30_000 };
+  // A node that is being filled as fast as it can answers late.
+  const options = { ...config.cassandra, keyspace, patienceMs: 30_000, timeoutMs: Math.max(config.cassandra.timeoutMs, 20_000) };
   await migrateCassandra(options);
   const client = await connectCassandra(options);
   try {
@@ -68,7 +71,7 @@ async function run(extent: Extent): Promise<void> {
       `equals the recount, which takes ${seconds(counted.ms)}: ${counted.value.events} events, ${counted.value.tokens} tokens, ${counted.value.uniqueUsers} users`,
     );
   } finally {
-    await client.execute(`DROP KEYSPACE ${keyspace}`, [], { prepare: false, isIdempotent: false, readTimeout: 60_000 });
+    if (!extent.keep) await client.execute(`DROP KEYSPACE ${keyspace}`, [], { prepare: false, isIdempotent: false, readTimeout: 60_000 });
     await client.shutdown();
   }
 }
@@ -116,6 +119,7 @@ const program = new Command('million')
   .option('--events <count>', 'how many', '1000000')
   .option('--users <count>', 'who made them', '10000')
   .option('--hours <count>', 'the time that they are spread over', '48')
+  .option('--keep', 'do not drop the keyspace at the end', false)
   .parse();
-const given = program.opts<Record<keyof Extent, string>>();
-await run({ events: Number(given.events), users: Number(given.users), hours: Number(given.hours) });
+const given = program.opts<{ events: string; users: string; hours: string; keep: boolean }>();
+await run({ events: Number(given.events), users: Number(given.users), hours: Number(given.hours), keep: given.keep });
