@@ -162,7 +162,7 @@ export class Stage {
     // Not with the product's time limits: to fill a ledger, or to audit a full one, takes longer than any request may.
     const database = createPool(target.postgresUrl, 2, { statementTimeoutMs: PATIENCE_MS });
     this.closings.push(() => database.end());
-    if (kind === 'full' || this.extent.quick) {
+    if (kind === 'full' || (this.extent.quick && kind !== 'stack')) {
       this.say(`Filling its ledger with ${this.extent.prefilled} consumptions`);
       await prefill(database, this.extent.prefilled);
     }

@@ -46,7 +46,7 @@ follow() { # follow PID LOG: a line each quarter minute; stops the build with us
   trap 'kill "$pid" 2>/dev/null' EXIT
   while kill -0 "$pid" 2>/dev/null; do
     sleep 1
-    ((++ticks % 15)) || say "  $((SECONDS - began)) s: $(grep -c '^[a-z]' "$log") steps of about 2,900"
+    ((++ticks % 15)) || say "  $((SECONDS - began)) s: $(grep -c '^[a-z]' "$log") packages of about 1,800"
   done
   trap - EXIT
   wait "$pid" || { tail -n 20 "$log" >&2; fail "The Temporal server could not be built"; }
