@@ -4,6 +4,7 @@ import { Kafka, logLevel, type Admin, type KafkaMessage } from 'kafkajs';
 import { groupNames, topicNames } from '../../adapters/kafka/topics.js';
 import { partitionsBehind } from '../../adapters/kafka/lag.js';
 import { setUpTopics } from '../../compose/kafka.js';
+import { deadLetterTopic } from '../../contracts/event-messages.js';
 import { createResources, type Resources } from '../../compose/resources.js';
 import { loadConfig, type Config } from '../../config.js';
 import { createLogger } from '../../telemetry/log.js';
@@ -68,7 +69,8 @@ async function open(config: Config, environment: Record<string, string>, opened:
       () => true,
       () => false,
     );
-  await eventually('the new topics have their leaders', async () => (await leads(names.usage)) && (await leads(names.purchases)));
+  const all = Object.values(names).flatMap((topic) => [topic, deadLetterTopic(topic)]);
+  await eventually('the new topics have their leaders', async () => (await Promise.all(all.map(leads))).every(Boolean));
   return {
     config,
     environment,
