@@ -33,7 +33,10 @@ describe('Cassandra over TLS with a password', function () {
     );
     options = { ...keyspaceOptions(`127.0.0.1:${port}`), username: 'cassandra', password: 'cassandra', tls: { ca: authority.ca } };
     // It makes its first user a moment after it answers.
-    await connectCassandra({ ...options, keyspace: '' }).catch(() => undefined);
+    await connectCassandra({ ...options, keyspace: '' }).then(
+      (client) => client.shutdown(),
+      () => undefined,
+    );
   });
 
   it('is set up and asked by who knows the authority and the password', async () => {
