@@ -19,6 +19,7 @@ process.once('exit', () => folders.forEach((folder) => rmSync(folder, { recursiv
 
 const endings: (() => Promise<void>)[] = [];
 const ENDING_TIMEOUT_MS = 60_000;
+const LINGER_MS = 30_000;
 
 /** Runs after the last test of the mocha run, latest first. Should mocha be killed, the servers' watchdogs end them. */
 export function atEnd(action: () => Promise<void>): void {
@@ -31,5 +32,15 @@ after('end the shared servers', async function () {
   const faults: unknown[] = [];
   // One server that does not end must not keep the others alive, nor mocha with them.
   for (const action of endings.splice(0).reverse()) await action().catch((error: unknown) => faults.push(error));
+  endWhatLingers();
   if (faults.length > 0) throw new AggregateError(faults, faults.map(String).join('; '));
 });
+
+/** Whatever a test forgot to close must be said, and must not keep the run from ending. The exit code is that of the tests. */
+function endWhatLingers(): void {
+  const end = () => {
+    process.stderr.write(`Something was not closed and keeps the run alive: ${process.getActiveResourcesInfo().join(', ')}\n`);
+    process.exit();
+  };
+  setTimeout(end, LINGER_MS).unref();
+}
