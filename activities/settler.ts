@@ -7,6 +7,9 @@ import type { ConsumptionLedger, ConsumptionOutcome, HoldState, Intake, SettledR
 const MAX_ITEMS = 500;
 /** From one statement to the next: the calls of a batch end within a few milliseconds of each other and share one */
 const PACE_MS = 10;
+/** A busy database gets fewer and larger statements: the next one waits so many times as long as the last one took */
+const REST_FACTOR = 3;
+const LONGEST_PACE_MS = 250;
 
 /** What became of one item of a statement: `row` null when the statement ended no row of that id. */
 type Written = { row: SettledRow | null } | { fault: unknown };
@@ -17,6 +20,10 @@ type Written = { row: SettledRow | null } | { fault: unknown };
  */
 export class Settler {
   private readonly commits: GroupCommit<Settlement, Written>;
+  private readonly untilWritten = retry(handleAll, {
+    maxAttempts: Infinity,
+    backoff: new ExponentialBackoff({ initialDelay: 50, maxDelay: 2_000 }),
+  });
 
   constructor(
     private readonly ledger: ConsumptionLedger,
@@ -26,7 +33,7 @@ export class Settler {
     this.commits = new GroupCommit({
       write: (items) => tracedBatch('settle', items, { attributes: { 'leaky.batch.items': items.length } }, () => this.write(items)),
       lanes: 1,
-      pace: () => PACE_MS,
+      pace: (tookMs) => Math.max(PACE_MS, Math.min(tookMs * REST_FACTOR, LONGEST_PACE_MS)),
       maxItems: MAX_ITEMS,
     });
   }
@@ -36,14 +43,14 @@ export class Settler {
    * @returns the state the row is in now
    */
   async settle(settlement: Settlement, signal: AbortSignal): Promise<HoldState> {
-    const policy = retry(handleAll, { maxAttempts: Infinity, backoff: new ExponentialBackoff({ initialDelay: 50, maxDelay: 2_000 }) });
-    policy.onFailure(({ reason }) =>
-      this.log.warn(
-        { err: 'error' in reason ? reason.error : undefined, consumptionId: settlement.id, workflowId: settlement.workflowId },
-        'settling failed; trying again',
-      ),
-    );
-    return policy.execute(() => this.attempt(settlement), signal);
+    return this.untilWritten.execute(async () => {
+      try {
+        return await this.attempt(settlement);
+      } catch (error) {
+        this.log.warn({ err: error, consumptionId: settlement.id, workflowId: settlement.workflowId }, 'settling failed; trying again');
+        throw error;
+      }
+    }, signal);
   }
 
   private async attempt(settlement: Settlement): Promise<HoldState> {

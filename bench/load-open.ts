@@ -5,6 +5,8 @@ import { LoadSummary } from './load-summary.js';
 const TIMEOUT_MS = 60_000;
 /** Of the time, its last part: at the beginning the first answers are still on their way */
 const COUNTED_SHARE = 0.8;
+/** Connections that are opened at the same time, before the load begins */
+const OPENED_TOGETHER = 20;
 
 process.once('message', (message) => {
   void run(message as LoadJob);
@@ -13,13 +15,14 @@ process.once('message', (message) => {
 /**
  * A fixed rate: each request has its time, whatever became of the earlier ones, and its latency counts from that time. Not
  * autocannon, whose rates come in bursts at the start of each second and whose correction takes every interval for 1 ms.
+ * Its connections are open before, as those of callers are who keep them: Node accepts one new connection in each turn of its
+ * event loop, so that thousands at once would be what is measured.
  */
 async function run(job: LoadJob): Promise<void> {
   const { rate = 1, seconds } = job;
   const summary = new LoadSummary();
-  const idle: Client[] = [];
+  const idle = await openConnections(job);
   const waiting: number[] = [];
-  let opened = 0;
   let open = 0;
   let finished: () => void = () => undefined;
   const total = Math.round(rate * seconds);
@@ -29,12 +32,6 @@ async function run(job: LoadJob): Promise<void> {
   let counted = 0;
   const intended = (index: number) => began + (index * 1_000) / rate;
 
-  const connection = (): Client | undefined => {
-    const free = idle.pop();
-    if (free || opened >= job.connections) return free;
-    opened++;
-    return new Client(job.url, { pipelining: 1, bodyTimeout: TIMEOUT_MS, headersTimeout: TIMEOUT_MS });
-  };
   const release = (client: Client) => {
     open--;
     const next = waiting.shift();
@@ -72,7 +69,7 @@ async function run(job: LoadJob): Promise<void> {
   let next = 0;
   while (next < total) {
     for (; next < total && intended(next) <= performance.now(); next++) {
-      const client = connection();
+      const client = idle.pop();
       if (client) send(client, next);
       else waiting.push(next);
     }
@@ -81,4 +78,17 @@ async function run(job: LoadJob): Promise<void> {
   if (open > 0) await new Promise<void>((resolve) => (finished = resolve));
   const goodput = counted / (seconds * COUNTED_SHARE);
   process.send?.(summary.result((performance.now() - began) / 1_000, goodput), () => process.exit());
+}
+
+async function openConnections({ url, connections }: LoadJob): Promise<Client[]> {
+  const clients: Client[] = [];
+  while (clients.length < connections) {
+    const next = Array.from(
+      { length: Math.min(OPENED_TOGETHER, connections - clients.length) },
+      () => new Client(url, { pipelining: 1, bodyTimeout: TIMEOUT_MS, headersTimeout: TIMEOUT_MS }),
+    );
+    await Promise.all(next.map(async (client) => (await client.request({ method: 'GET', path: '/health/live' })).body.dump()));
+    clients.push(...next);
+  }
+  return clients;
 }

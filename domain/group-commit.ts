@@ -8,8 +8,8 @@ export interface GroupCommitOptions<Item, Result> {
   /** Writes in flight at a time. More lanes mean smaller batches. */
   lanes: number;
   maxItems: number;
-  /** At least so long from the beginning of a write to the next one on its lane, in milliseconds; asked at the end of each write */
-  pace?: () => number;
+  /** At least so long from the beginning of a write to the next one on its lane, in milliseconds; told how long the write took */
+  pace?: (tookMs: number) => number;
   maxBytes?: number;
   bytesOf?: (item: Item) => number;
 }
@@ -65,7 +65,8 @@ export class GroupCommit<Item, Result> {
     } catch (error) {
       for (const entry of batch) entry.reject(error);
     } finally {
-      const pauseMs = began + (this.options.pace?.() ?? 0) - performance.now();
+      const tookMs = performance.now() - began;
+      const pauseMs = (this.options.pace?.(tookMs) ?? 0) - tookMs;
       if (pauseMs > 0) setTimeout(() => this.free(), pauseMs);
       else this.free();
     }

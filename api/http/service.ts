@@ -1,6 +1,4 @@
-import cors from 'cors';
 import express, { type Express, type RequestHandler, type Router } from 'express';
-import helmet from 'helmet';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Config } from '../../config.js';
@@ -11,6 +9,7 @@ import { activeTracer } from '../../telemetry/tracing.js';
 import { accessLog } from './access-log.js';
 import { answerClientError } from './client-error.js';
 import { correlationId } from './correlation.js';
+import { crossOrigin, inTurn, securityHeaders } from './edge.js';
 import { healthRoutes, type Checks } from './health.js';
 import { jsonBody } from './json-body.js';
 import { openApiDocument, openApiRoutes, type Operation } from './openapi.js';
@@ -40,35 +39,33 @@ export type ServiceApp = Express & { inner: RequestHandler };
 
 /** What every service has: correlation id, security headers, body limit, health, metrics, API docs and one error shape. */
 export function createServiceApp(options: ServiceOptions): ServiceApp {
-  const { config, name } = options;
+  const { config } = options;
   const app = express();
   app.disable('x-powered-by');
   app.disable('etag');
   app.set('query parser', 'simple');
   // Without it, everyone who comes through the gateway would share its address, and with it the limits by address.
   app.set('trust proxy', [...config.http.trustedProxies, ...(options.rawBodies ? [] : config.http.trustedGateways)]);
-  app.use(correlationId);
-  app.use(observed(options));
-  app.use(
-    cors({
-      origin: config.http.corsOrigins.includes('*') ? '*' : config.http.corsOrigins,
-      credentials: options.corsCredentials ?? false,
-      exposedHeaders: EXPOSED_HEADERS,
-      maxAge: 600,
-    }),
-  );
-  app.use(healthRoutes(name, options.readiness ?? {}));
+  const behind = routesOf(options);
+  const cors = crossOrigin(config, { credentials: options.corsCredentials ?? false });
+  app.use(inTurn(correlationId, ...observed(options), cors, ownPages(options), securityHeaders));
+  app.use(behind);
+  return Object.assign(app, { inner: inTurn(...observed(options), behind) });
+}
+
+const OWN_PAGES = /^\/(?:health|metrics|openapi\.json|docs)(?:[/?]|$)/i;
+
+/** What every service tells of itself. */
+function ownPages({ config, name, title, operations, serverUrl, readiness = {} }: ServiceOptions): RequestHandler {
+  const pages = express.Router();
+  pages.use(healthRoutes(name, readiness));
   if (config.telemetry.metricsPort === undefined) {
-    app.get('/metrics', async (_req, res) => {
+    pages.get('/metrics', async (_req, res) => {
       res.type(registry.contentType).send(await exposition());
     });
   }
-  app.use(openApiRoutes(() => openApiDocument(options.title, options.operations, options.serverUrl)));
-  app.use(securityHeaders);
-  const behind = routesOf(options);
-  app.use(behind);
-  const inner = express.Router().use(observed(options), behind);
-  return Object.assign(app, { inner });
+  pages.use(openApiRoutes(() => openApiDocument(title, operations, serverUrl)));
+  return (req, res, next) => (OWN_PAGES.test(req.url) ? pages(req, res, next) : next());
 }
 
 /** Times, traces and, where wanted, logs each request. */
@@ -88,26 +85,6 @@ function routesOf({ config, log, routes, rawBodies = false }: ServiceOptions): R
   routes(router);
   return router.use(notFound, problemHandler(log));
 }
-
-/** What browsers make of answers that are data: nothing runs, nothing is framed. Headers that only pages need are left out. */
-const securityHeaders = helmet({
-  contentSecurityPolicy: { useDefaults: false, directives: { 'default-src': ["'none'"], 'frame-ancestors': ["'none'"] } },
-  originAgentCluster: false,
-  xDnsPrefetchControl: false,
-  xDownloadOptions: false,
-  xPermittedCrossDomainPolicies: false,
-  xXssProtection: false,
-});
-
-const EXPOSED_HEADERS = [
-  'X-Correlation-Id',
-  'X-RateLimit-Limit',
-  'X-RateLimit-Remaining',
-  'X-RateLimit-Reset',
-  'RateLimit',
-  'RateLimit-Policy',
-  'Retry-After',
-];
 
 export interface RunningServer {
   port: number;
@@ -132,7 +109,7 @@ export async function listen(app: RequestListener, host: string, port: number): 
     server.once('error', (error: NodeJS.ErrnoException) =>
       reject(error.code === 'EADDRINUSE' ? new Error(`Port ${port} on ${host} is already in use`, { cause: error }) : error),
     );
-    server.listen({ host, port, backlog: 1024 }, resolve);
+    server.listen({ host, port, backlog: 4096 }, resolve);
   });
   return { port: (server.address() as AddressInfo).port, close: (graceMs) => closeServer(server, graceMs) };
 }

@@ -1,5 +1,4 @@
 import type { Client } from '@temporalio/client';
-import { v7 } from 'uuid';
 import type { ConsumptionRequest } from '../../activities/consumption-ports.js';
 import { TASK_QUEUES, WORKFLOWS, workflowIds, type ConsumptionBatch } from '../../contracts/temporal.js';
 import { GroupCommit } from '../../domain/group-commit.js';
@@ -7,8 +6,12 @@ import type { Logger } from '../../telemetry/log.js';
 import { metrics } from '../../telemetry/metrics.js';
 import { rememberTrace, tracedBatch } from '../../telemetry/tracing.js';
 import type { MemoryIntake } from './intake.js';
+import { newId } from './new-id.js';
 
 const START_DEADLINE_MS = 5_000;
+/** A start that takes long tells of a busy machine or engine, which fewer and larger batches relieve: the next one waits so many times as long */
+const REST_FACTOR = 2;
+const LONGEST_PACE_MS = 250;
 
 interface Submitted {
   request: ConsumptionRequest;
@@ -42,7 +45,7 @@ export class BatchStarter {
     this.commits = new GroupCommit({
       write: (submitted) => this.write(submitted),
       lanes: options.startsInFlight,
-      pace: () => (intake.batchesInProgress > 0 ? options.paceMs : 0),
+      pace: (tookMs) => (intake.batchesInProgress > 0 ? Math.max(options.paceMs, Math.min(tookMs * REST_FACTOR, LONGEST_PACE_MS)) : 0),
       maxItems: options.maxItems,
       maxBytes: options.maxBytes,
       bytesOf: ({ request }) => 300 + (request.prompt?.length ?? 0),
@@ -66,7 +69,7 @@ export class BatchStarter {
   }
 
   private async start(requests: ConsumptionRequest[]): Promise<void> {
-    const batchId = v7();
+    const batchId = newId();
     const batch: ConsumptionBatch = { batchId, consumptionIds: requests.map((request) => request.id) };
     this.intake.open(batchId, requests);
     metrics.batchItems.observe(requests.length);

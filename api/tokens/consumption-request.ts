@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
-import { v5, v7 } from 'uuid';
+import { v5 } from 'uuid';
 import type { ConsumptionRequest } from '../../activities/consumption-ports.js';
 import type { ConsumeBody } from '../../contracts/http/tokens.js';
 import type { BucketRule } from '../../domain/leaky-bucket.js';
+import { newId } from './new-id.js';
 
 /** Namespace of the ids that consumptions with an Idempotency-Key get from user and key. */
 const KEY_NAMESPACE = 'c1b1a3f6-55f5-4f0e-8a55-8c6f0c8a9a3e';
@@ -17,7 +18,7 @@ export interface ConsumeCommand {
 export function requestOf({ body, idempotencyKey, correlationId }: ConsumeCommand): ConsumptionRequest {
   const { userId, orgId = null, provider, tokens, prompt = null, model = null, tag = null } = body;
   return {
-    id: idempotencyKey === undefined ? v7() : v5(`${userId}:${idempotencyKey}`, KEY_NAMESPACE),
+    id: idempotencyKey === undefined ? newId() : v5(`${userId}:${idempotencyKey}`, KEY_NAMESPACE),
     userId,
     orgId,
     provider,
@@ -36,7 +37,7 @@ const hashOf = (members: unknown[]): string => createHash('sha256').update(JSON.
 
 /** A refusal that may be retried under the same key gets an id of its own: the key stays free for the request that goes through. */
 export const asAttempt = (request: ConsumptionRequest): ConsumptionRequest =>
-  request.keyed ? { ...request, id: v7(), keyed: false } : request;
+  request.keyed ? { ...request, id: newId(), keyed: false } : request;
 
 /** The id of the next attempt under a key whose last one left it free; the same in every process. */
 export const nextUnderKey = (id: string): string => v5(id, KEY_NAMESPACE);
