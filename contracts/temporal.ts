@@ -107,6 +107,13 @@ export interface PurchaseOrder {
   needsApproval: boolean;
   /** ISO-8601 UTC: when the API accepted the order */
   createdAt: string;
+  /**
+   * Of the workflow code, for what an open purchase must not change in mid-way; absent in orders from before there were any. A patch
+   * marker would cost the event and the search attribute that revision 2 saves.
+   *
+   *   2: the search attribute LeakySagaStatus tells how a purchase ended, no longer each of its steps
+   */
+  revision?: 2;
 }
 
 /** Why a purchase ended as FAILED. */

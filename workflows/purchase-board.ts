@@ -41,7 +41,10 @@ export class PurchaseBoard {
 
   reached(status: SagaStatus): void {
     this.status = status;
-    upsertSearchAttributes([{ key: sagaStatus, value: status }]);
+    // Each one costs an event and a write to the visibility store; the query and the details tell the steps for nothing.
+    if (this.order.revision === undefined || status === 'COMPLETED' || status === 'FAILED') {
+      upsertSearchAttributes([{ key: sagaStatus, value: status }]);
+    }
     this.note(`**${status}**`);
   }
 

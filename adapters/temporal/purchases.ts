@@ -27,7 +27,7 @@ export interface PurchaseEngineOptions {
   client: Client;
   /** Each call answers or fails within this time, whatever the server does; default 4 s, below the gateway's 5 s */
   deadlineMs?: number;
-  /** Default: the queue that purchase workers poll */
+  /** Default: the queue that purchase workers poll. A worker on the client's own connection gets the first task with the answer. */
   taskQueue?: string;
 }
 
@@ -54,7 +54,7 @@ export function createPurchaseEngine({
     start: (order) =>
       ask<'STARTED' | 'EXISTS'>(
         async () => {
-          await client.workflow.start(WORKFLOWS.purchaseQuota, { ...startOptions(order), taskQueue });
+          await client.workflow.start(WORKFLOWS.purchaseQuota, { ...startOptions(order), taskQueue, requestEagerStart: true });
           return 'STARTED';
         },
         (error) => (error instanceof WorkflowExecutionAlreadyStartedError ? 'EXISTS' : undefined),
