@@ -86,14 +86,31 @@ const { TASK_QUEUE_TYPE_WORKFLOW } = proto.temporal.api.enums.v1.TaskQueueType;
 /** The worker's own state says that it wants to poll; the server's list of pollers says that a poll has arrived. */
 async function untilPolled(connection: NativeConnection, namespace: string, taskQueue: string, identity: string): Promise<void> {
   const deadline = Date.now() + POLL_TIMEOUT_MS;
+  // Each knows only the polls that came to it, and which one a worker polls is chance.
+  const partitions = await partitionsOf(connection, namespace, taskQueue);
   for (;;) {
-    const { pollers } = await connection.workflowService.describeTaskQueue({
-      namespace,
-      taskQueue: { name: taskQueue },
-      taskQueueType: TASK_QUEUE_TYPE_WORKFLOW,
-    });
-    if (pollers.some((poller) => poller.identity === identity)) return;
+    const described = await Promise.all(
+      partitions.map((name) =>
+        connection.workflowService.describeTaskQueue({ namespace, taskQueue: { name }, taskQueueType: TASK_QUEUE_TYPE_WORKFLOW }),
+      ),
+    );
+    if (described.some(({ pollers }) => pollers.some((poller) => poller.identity === identity))) return;
     if (Date.now() > deadline) throw new Error(`The worker of ${taskQueue} has not polled within ${POLL_TIMEOUT_MS / 1000} s`);
     await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+/** Names of a queue's partitions, of which the first is the queue itself. */
+async function partitionsOf(connection: NativeConnection, namespace: string, taskQueue: string): Promise<string[]> {
+  try {
+    const { workflowTaskQueuePartitions } = await connection.workflowService.listTaskQueuePartitions({
+      namespace,
+      taskQueue: { name: taskQueue },
+    });
+    const keys = workflowTaskQueuePartitions.map(({ key }) => key ?? taskQueue);
+    return keys.length > 0 ? keys : [taskQueue];
+  } catch {
+    // Not every server lets its users ask. The queue's own list then has to do.
+    return [taskQueue];
   }
 }

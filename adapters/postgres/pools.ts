@@ -51,13 +51,20 @@ export async function findPool(db: Queryable, key: PoolKey): Promise<StoredPool 
   };
 }
 
-export async function findPolicy(db: Queryable, ownerKind: PoolKey['ownerKind'], ownerId: string): Promise<QuotaPolicy> {
-  const { rows } = await db.query<QuotaPolicy>({
-    name: 'find_policy',
-    text: 'SELECT tier, zone, custom FROM quota_policies WHERE owner_kind = $1 AND owner_id = $2',
-    values: [ownerKind, ownerId],
+/** One for each owner, in their order. */
+export async function findPolicies(db: Queryable, ownerKind: PoolKey['ownerKind'], ownerIds: readonly string[]): Promise<QuotaPolicy[]> {
+  const { rows } = await db.query<QuotaPolicy & { ownerId: string }>({
+    name: 'find_policies',
+    text: 'SELECT owner_id AS "ownerId", tier, zone, custom FROM quota_policies WHERE owner_kind = $1 AND owner_id = ANY($2::uuid[])',
+    values: [ownerKind, ownerIds],
   });
-  return rows[0] ?? DEFAULT_POLICY;
+  const found = new Map(rows.map(({ ownerId, ...policy }) => [ownerId, policy]));
+  return ownerIds.map((id) => found.get(id) ?? DEFAULT_POLICY);
+}
+
+export async function findPolicy(db: Queryable, ownerKind: PoolKey['ownerKind'], ownerId: string): Promise<QuotaPolicy> {
+  const [policy = DEFAULT_POLICY] = await findPolicies(db, ownerKind, [ownerId]);
+  return policy;
 }
 
 /** Creates the pool with its owner's terms when it does not exist; the first window's allowance is granted with it. */

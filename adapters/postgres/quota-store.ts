@@ -6,7 +6,7 @@ import { viewOf } from '../../domain/pool.js';
 import { nextReset } from '../../domain/quota-window.js';
 import { termsOf } from '../../domain/tiers.js';
 import { inTransaction, type Connection, type Database } from './pool.js';
-import { ensurePool, findPolicy, findPool, resetWindowOf, type StoredPool } from './pools.js';
+import { ensurePool, findPolicies, findPolicy, findPool, resetWindowOf, type StoredPool } from './pools.js';
 
 /** Balances for readers, totals and tiers for administrators. Each change is one transaction with its ledger entry. */
 export function createQuotaStore(db: Database): QuotaStore {
@@ -20,6 +20,7 @@ export function createQuotaStore(db: Database): QuotaStore {
       return rowCount === 1;
     },
     policyOf: (ownerKind, ownerId) => findPolicy(db, ownerKind, ownerId),
+    policiesOf: (ownerKind, ownerIds) => findPolicies(db, ownerKind, ownerIds),
     setPolicy: (ownerKind, ownerId, policy) => inTransaction(db, (connection) => setPolicy(connection, ownerKind, ownerId, policy)),
     setTotal: (key, totalTokens) => inTransaction(db, (connection) => setTotal(connection, key, totalTokens)),
   };

@@ -1,4 +1,3 @@
-import { setImmediate as turn } from 'node:timers/promises';
 import { RateLimiterRes, type RateLimiterAbstract } from 'rate-limiter-flexible';
 import { Problem } from '../../contracts/errors.js';
 
@@ -18,7 +17,10 @@ export type LoginPoints = Pick<RateLimiterAbstract, 'consume' | 'delete' | 'rewa
  * none left waits for those in flight first: many good logins of one person at once are no attack.
  */
 export function createLoginThrottle(limiter: LoginPoints): LoginThrottle {
-  const inFlight = new Map<string, Set<Promise<void>>>();
+  /** Attempts that have asked for a point; it may be a server that answers */
+  const asking = new Underway();
+  /** Logins that have a point, and may give it back */
+  const holding = new Underway();
 
   const guarded = async <T>(key: string, login: () => Promise<T | null>): Promise<T | null> => {
     try {
@@ -31,38 +33,55 @@ export function createLoginThrottle(limiter: LoginPoints): LoginThrottle {
     }
   };
 
-  const track = (key: string, work: Promise<unknown>): void => {
-    const others = inFlight.get(key) ?? new Set();
-    inFlight.set(key, others);
-    const forget = () => {
-      others.delete(ended);
-      if (others.size === 0) inFlight.delete(key);
-    };
-    const ended = work.then(forget, forget);
-    others.add(ended);
+  /** In an object, so that waiting for a point is not waiting for the login. */
+  const enter = async <T>(key: string, login: () => Promise<T | null>): Promise<{ work: Promise<T | null> }> => {
+    await limiter.consume(key);
+    return { work: holding.add(key, guarded(key, login)) };
   };
 
   return {
     async attempt(key, login) {
       for (;;) {
         try {
-          await limiter.consume(key);
+          const { work } = await asking.add(key, enter(key, login));
+          return work;
         } catch (state) {
           if (!(state instanceof RateLimiterRes)) throw state;
-          // Answers that arrived together are seen in any order: whoever took the last point may enter only now.
-          if (!inFlight.has(key)) await turn();
-          const others = inFlight.get(key);
-          if (!others) throw refusal(state);
-          await Promise.race(others);
-          continue;
+          while (!holding.has(key)) {
+            if (!asking.has(key)) throw refusal(state);
+            await asking.next(key);
+          }
+          await holding.next(key);
         }
-        // No await between the point and the entry in `inFlight`: whoever finds no point must find who has it.
-        const work = guarded(key, login);
-        track(key, work);
-        return work;
       }
     },
   };
+}
+
+/** Work in progress by key. */
+class Underway {
+  private readonly works = new Map<string, Set<Promise<void>>>();
+
+  add<T>(key: string, work: Promise<T>): Promise<T> {
+    const others = this.works.get(key) ?? new Set();
+    this.works.set(key, others);
+    const forget = () => {
+      others.delete(ended);
+      if (others.size === 0) this.works.delete(key);
+    };
+    const ended = work.then(forget, forget);
+    others.add(ended);
+    return work;
+  }
+
+  has(key: string): boolean {
+    return this.works.has(key);
+  }
+
+  /** Resolves when one of them has ended, however it ended. */
+  async next(key: string): Promise<void> {
+    await Promise.race(this.works.get(key) ?? []);
+  }
 }
 
 function refusal(state: RateLimiterRes): Problem {

@@ -32,6 +32,8 @@ export interface QuotaStore {
   /** null when there is no such pool */
   read(pool: PoolKey): Promise<PoolSnapshot | null>;
   policyOf(ownerKind: PoolKey['ownerKind'], ownerId: string): Promise<QuotaPolicyView>;
+  /** One for each owner, in their order */
+  policiesOf(ownerKind: PoolKey['ownerKind'], ownerIds: readonly string[]): Promise<QuotaPolicyView[]>;
   /**
    * Sets the owner's tier and applies it to its pools: cap and allowance at once, and the allowance of the running window
    * when the new one is larger. Opens a pool per provider when the tier has an allowance.

@@ -124,7 +124,7 @@ describe('docker-compose.yml', function () {
     for (const [name, { environment = {}, ports = [] }] of ours()) {
       for (const target of ['auth', 'tokens', 'analytics']) {
         const url = environment[`LEAKY_${target.toUpperCase()}_URL`];
-        if (url) assert.equal(url, `http://${target}:${portOf(target)}`, name);
+        if (url) assert.equal(url, `lb://${target}:${portOf(target)}`, name);
       }
       for (const { target } of ports) assert.equal(target, portOf(name));
       const addresses = Object.entries(environment).filter(([variable]) => /_(URL|BROKERS|ADDRESS|POINTS)$/.test(variable));

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { parseAllDocuments } from 'yaml';
 import { loadConfig, readConfig } from '../../config.js';
 import { TASK_QUEUES } from '../../contracts/temporal.js';
+import { projectRoot } from '../../root.js';
 import { temporaryFolder } from '../support/servers.js';
 import { mayReach } from './network-policies.js';
 import { isPinned, isSecret, portOf, standIn, unknown, version } from './settings.js';
@@ -14,7 +15,8 @@ import { INSTALL_TIMEOUT_MS, installTools, tool } from './tools.js';
 const KUBERNETES = ['1.30', '1.37'];
 const SERVICES = ['base', 'overlays/production', 'overlays/small'];
 const JOBS = ['jobs', 'overlays/production/jobs', 'overlays/small/jobs'];
-const BUILDS = [...SERVICES, ...JOBS, 'stubs', 'keda'];
+const OURS = [...SERVICES, ...JOBS, 'stubs', 'keda'];
+const BUILDS = [...OURS, 'monitoring'];
 const ROLES: Record<string, string> = {
   'api-gateway': 'gateway',
   'auth-service': 'auth',
@@ -94,8 +96,28 @@ describe('ops/k8s', function () {
     assert.equal(scaled.spec.triggers[0].metadata.namespace, settings('base').LEAKY_TEMPORAL_NAMESPACE);
   });
 
-  it('keeps everything in the namespace leaky-tokens', () => {
-    for (const build of BUILDS) {
+  it('has an example of monitoring with the very rules and boards that are tested, on a port that every pod has', () => {
+    const map = (name: string): Record<string, string> => named('monitoring', 'ConfigMap', name).data;
+    for (const [name, folder, end] of [
+      ['leaky-rules', 'ops/prometheus/rules', '.yml'],
+      ['leaky-boards', 'ops/grafana/dashboards', '.json'],
+    ] as const) {
+      const files = readdirSync(path.join(projectRoot, folder)).filter((file) => file.endsWith(end));
+      assert.deepEqual(Object.keys(map(name)).sort(), files.sort());
+      for (const file of files) assert.equal(map(name)[file], readFileSync(path.join(projectRoot, folder, file), 'utf8'), file);
+    }
+    const { spec } = named('monitoring', 'PodMonitor', 'leaky-tokens');
+    for (const { metadata, spec: deployment } of of('base', 'Deployment')) {
+      assert.ok(spec.namespaceSelector.matchNames.includes(metadata.namespace));
+      for (const [label, value] of Object.entries(spec.selector.matchLabels))
+        assert.equal(deployment.template.metadata.labels[label], value, metadata.name);
+      const ports = deployment.template.spec.containers[0].ports.map(({ name }: Manifest) => name);
+      assert.ok(ports.includes(spec.podMetricsEndpoints[0].port), metadata.name);
+    }
+  });
+
+  it('keeps everything of ours in the namespace leaky-tokens', () => {
+    for (const build of OURS) {
       for (const { kind, metadata } of objects.get(build) ?? []) {
         assert.equal(kind === 'Namespace' ? metadata.name : metadata.namespace, 'leaky-tokens', `${build}: ${kind} ${metadata.name}`);
       }
@@ -166,15 +188,19 @@ describe('ops/k8s', function () {
 
   it('finds the other services under names and ports that they have', () => {
     for (const build of SERVICES) {
+      const found: string[] = [];
       for (const [name, value] of Object.entries(settings(build))) {
-        const [, host, port] = /^http:\/\/([\w-]+):(\d+)$/.exec(value) ?? [];
+        const [, host, port] = /^lb:\/\/([\w-]+)\.leaky-tokens\.svc\.cluster\.local:(\d+)$/.exec(value) ?? [];
         if (!host) continue;
+        found.push(host);
         const { spec } = named(build, 'Service', host);
+        assert.equal(spec.clusterIP, 'None', `${build}: ${host} must stand for each of its pods`);
         assert.ok(
           spec.ports.some((each: Manifest) => each.port === Number(port)),
           `${build}: ${name}`,
         );
       }
+      assert.deepEqual(found.sort(), ['analytics-service', 'auth-service', 'token-service'], build);
     }
   });
 
