@@ -80,7 +80,8 @@ class Underway {
 
   /** Resolves when one of them has ended, however it ended. */
   async next(key: string): Promise<void> {
-    await Promise.race(this.works.get(key) ?? []);
+    const works = this.works.get(key);
+    if (works) await Promise.race(works);
   }
 }
 
