@@ -28,7 +28,11 @@ const program = new Command('npm run bench --')
   .option('--seconds <s>', `of each run in a round (${FULL.seconds})`, positive)
   .option('--minutes <m>', 'of the soak', positive, 10)
   .option('--quick', 'one short round of few cells, without other gateways: shows that all works, measures nothing', false)
-  .option('--stack', 'consume: measure the full stack, every real part its own process, against the embedded form', false)
+  .option(
+    '--stack',
+    'on the full stack, every real part its own process: consume, against the embedded form; soak, one token service',
+    false,
+  )
   .option('--profile <folder>', "write CPU profiles of the system's own process there (with the time before and between the runs)")
   .option('--no-save', 'leave bench/results.* as they are (so do --quick and --stack)')
   .addHelpText(

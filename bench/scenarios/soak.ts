@@ -7,15 +7,19 @@ const SAMPLE_EVERY_MS = 5_000;
 const CONCURRENCY = 64;
 const MEGABYTE = 1_048_576;
 
-/** Memory of the system's own process under steady load: flat when the last third holds no more than the middle one. */
+/**
+ * Memory under steady load: flat when the last third holds no more than the middle one. Of the one process of the embedded form, or of
+ * a token service alone on the full stack.
+ */
 export const soak = (minutes: number): Scenario => ({
   name: 'soak',
   description: 'resident memory over --minutes of steady load, 64 callers',
   onlyWhenNamed: true,
   async run(stage) {
-    const scene = await stage.scene();
+    const scene = await stage.scene(stage.extent.stack ? 'stack' : 'plain');
     const provider = await providerTakes(stage, stage.extent.quick ? 0 : 50);
-    const pid = scene.target.processes[0]?.pid ?? 0;
+    const { processes } = scene.target;
+    const pid = (processes.find(({ name }) => name === 'tokens-1') ?? processes[0])?.pid ?? 0;
     const samples: number[] = [];
     const timer = setInterval(() => samples.push(residentBytes(pid) / MEGABYTE), SAMPLE_EVERY_MS);
     try {

@@ -109,8 +109,8 @@ describe('ops/k8s', function () {
     const { spec } = named('monitoring', 'PodMonitor', 'leaky-tokens');
     for (const { metadata, spec: deployment } of of('base', 'Deployment')) {
       assert.ok(spec.namespaceSelector.matchNames.includes(metadata.namespace));
-      for (const [label, value] of Object.entries(spec.selector.matchLabels))
-        assert.equal(deployment.template.metadata.labels[label], value, metadata.name);
+      for (const { key, operator } of spec.selector.matchExpressions)
+        assert.ok(operator === 'Exists' && key in deployment.template.metadata.labels, metadata.name);
       const ports = deployment.template.spec.containers[0].ports.map(({ name }: Manifest) => name);
       assert.ok(ports.includes(spec.podMetricsEndpoints[0].port), metadata.name);
     }

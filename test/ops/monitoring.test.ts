@@ -84,7 +84,7 @@ describe('monitoring', function () {
       fileOf(name: string): string;
     };
     assert.deepEqual(
-      readdirSync(inProject('ops/grafana/dashboards')).sort(),
+      filesIn('ops/grafana/dashboards', '.json').map((file) => path.basename(file)),
       Object.keys(BOARDS)
         .map((name) => `${name}.json`)
         .sort(),
