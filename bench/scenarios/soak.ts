@@ -1,5 +1,5 @@
 import { median } from '../report.js';
-import { residentBytes } from '../usage.js';
+import { resourceUse } from '../usage.js';
 import type { Scenario } from './scenario.js';
 import { ours, providerTakes } from './variants.js';
 
@@ -19,9 +19,12 @@ export const soak = (minutes: number): Scenario => ({
     const scene = await stage.scene(stage.extent.stack ? 'stack' : 'plain');
     const provider = await providerTakes(stage, stage.extent.quick ? 0 : 50);
     const { processes } = scene.target;
-    const pid = (processes.find(({ name }) => name === 'tokens-1') ?? processes[0])?.pid ?? 0;
+    const watched = processes.find(({ name }) => name === 'tokens-1') ?? processes[0];
+    if (!watched) throw new Error('The system has no process to look at');
+    // With what is below it: on the stack each part has a watchdog above it.
+    const resident = () => resourceUse([watched]).get(watched.name)?.residentBytes ?? NaN;
     const samples: number[] = [];
-    const timer = setInterval(() => samples.push(residentBytes(pid) / MEGABYTE), SAMPLE_EVERY_MS);
+    const timer = setInterval(() => samples.push(resident() / MEGABYTE), SAMPLE_EVERY_MS);
     try {
       const effort = { rounds: 1, seconds: minutes * 60 };
       await stage.measure({ scenario: 'soak', provider, concurrency: CONCURRENCY, variants: [ours('leaky', scene)] }, effort);
