@@ -1,5 +1,5 @@
 import { ExponentialBackoff, handleAll, retry } from 'cockatiel';
-import { GroupCommit } from '../domain/group-commit.js';
+import { GroupCommit, inProportion } from '../domain/group-commit.js';
 import type { Logger } from '../telemetry/log.js';
 import { rememberTrace, tracedBatch } from '../telemetry/tracing.js';
 import type { ConsumptionLedger, ConsumptionOutcome, HoldState, Intake, SettledRow, Settlement } from './consumption-ports.js';
@@ -9,7 +9,6 @@ const MAX_ITEMS = 500;
 const PACE_MS = 10;
 /** A busy database gets fewer and larger statements: the next one waits so many times as long as the last one took */
 const REST_FACTOR = 3;
-const LONGEST_PACE_MS = 250;
 
 /** What became of one item of a statement: `row` null when the statement ended no row of that id. */
 type Written = { row: SettledRow | null } | { fault: unknown };
@@ -33,7 +32,7 @@ export class Settler {
     this.commits = new GroupCommit({
       write: (items) => tracedBatch('settle', items, { attributes: { 'leaky.batch.items': items.length } }, () => this.write(items)),
       lanes: 1,
-      pace: (tookMs) => Math.max(PACE_MS, Math.min(tookMs * REST_FACTOR, LONGEST_PACE_MS)),
+      pace: inProportion(REST_FACTOR, PACE_MS),
       maxItems: MAX_ITEMS,
     });
   }

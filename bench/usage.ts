@@ -33,7 +33,7 @@ export function resourceUse(roots: readonly { name: string; pid: number }[]): Re
 }
 
 /** Resident memory of one process alone. */
-export function residentBytes(pid: number): number {
+function residentBytes(pid: number): number {
   const rollup = read(`/proc/${pid}/smaps_rollup`);
   const kilobytes = /^Pss:\s+(\d+) kB/m.exec(rollup ?? '')?.[1] ?? /^VmRSS:\s+(\d+) kB/m.exec(read(`/proc/${pid}/status`) ?? '')?.[1];
   return Number(kilobytes ?? 0) * 1024;

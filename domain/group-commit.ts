@@ -14,6 +14,14 @@ export interface GroupCommitOptions<Item, Result> {
   bytesOf?: (item: Item) => number;
 }
 
+const LONGEST_PACE_MS = 250;
+
+/** A pace in proportion to what the last write took, `leastMs` at least: whatever is busy gets fewer and larger writes. */
+export const inProportion =
+  (factor: number, leastMs: number) =>
+  (tookMs: number): number =>
+    Math.max(leastMs, Math.min(tookMs * factor, LONGEST_PACE_MS));
+
 interface Entry<Item, Result> {
   item: Item;
   bytes: number;

@@ -1,7 +1,7 @@
 import type { Client } from '@temporalio/client';
 import type { ConsumptionRequest } from '../../activities/consumption-ports.js';
 import { TASK_QUEUES, WORKFLOWS, workflowIds, type ConsumptionBatch } from '../../contracts/temporal.js';
-import { GroupCommit } from '../../domain/group-commit.js';
+import { GroupCommit, inProportion } from '../../domain/group-commit.js';
 import type { Logger } from '../../telemetry/log.js';
 import { metrics } from '../../telemetry/metrics.js';
 import { rememberTrace, tracedBatch } from '../../telemetry/tracing.js';
@@ -11,7 +11,6 @@ import { newId } from './new-id.js';
 const START_DEADLINE_MS = 5_000;
 /** A start that takes long tells of a busy machine or engine, which fewer and larger batches relieve: the next one waits so many times as long */
 const REST_FACTOR = 2;
-const LONGEST_PACE_MS = 250;
 
 interface Submitted {
   request: ConsumptionRequest;
@@ -42,10 +41,11 @@ export class BatchStarter {
     private readonly log: Logger,
     options: BatchStarterOptions,
   ) {
+    const resting = inProportion(REST_FACTOR, options.paceMs);
     this.commits = new GroupCommit({
       write: (submitted) => this.write(submitted),
       lanes: options.startsInFlight,
-      pace: (tookMs) => (intake.batchesInProgress > 0 ? Math.max(options.paceMs, Math.min(tookMs * REST_FACTOR, LONGEST_PACE_MS)) : 0),
+      pace: (tookMs) => (intake.batchesInProgress > 0 ? resting(tookMs) : 0),
       maxItems: options.maxItems,
       maxBytes: options.maxBytes,
       bytesOf: ({ request }) => 300 + (request.prompt?.length ?? 0),
