@@ -86,15 +86,16 @@ const { TASK_QUEUE_TYPE_WORKFLOW } = proto.temporal.api.enums.v1.TaskQueueType;
 /** The worker's own state says that it wants to poll; the server's list of pollers says that a poll has arrived. */
 async function untilPolled(connection: NativeConnection, namespace: string, taskQueue: string, identity: string): Promise<void> {
   const deadline = Date.now() + POLL_TIMEOUT_MS;
-  // Each knows only the polls that came to it, and which one a worker polls is chance.
+  const polls = async (name: string) => {
+    const asked = { namespace, taskQueue: { name }, taskQueueType: TASK_QUEUE_TYPE_WORKFLOW };
+    const { pollers } = await connection.workflowService.describeTaskQueue(asked);
+    return pollers.some((poller) => poller.identity === identity);
+  };
+  // The queue itself is the first of its partitions, and mostly the only one.
+  if (await polls(taskQueue)) return;
   const partitions = await partitionsOf(connection, namespace, taskQueue);
-  for (;;) {
-    const described = await Promise.all(
-      partitions.map((name) =>
-        connection.workflowService.describeTaskQueue({ namespace, taskQueue: { name }, taskQueueType: TASK_QUEUE_TYPE_WORKFLOW }),
-      ),
-    );
-    if (described.some(({ pollers }) => pollers.some((poller) => poller.identity === identity))) return;
+  // Each knows only the polls that came to it, and which one a worker polls is chance.
+  while (!(await Promise.all(partitions.map(polls))).includes(true)) {
     if (Date.now() > deadline) throw new Error(`The worker of ${taskQueue} has not polled within ${POLL_TIMEOUT_MS / 1000} s`);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }

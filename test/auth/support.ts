@@ -9,6 +9,7 @@ import type { KeyRevocations } from '../../api/http/key-revocations.js';
 import type { RunningServer } from '../../api/http/service.js';
 import { loadConfig, type Config } from '../../config.js';
 import { createLogger } from '../../telemetry/log.js';
+import { eventually } from '../support/eventually.js';
 import { withDatabase } from '../support/postgres.js';
 
 export const log = createLogger('silent');
@@ -131,11 +132,4 @@ export function assertProblem(answer: Answer, status: number, code?: string): vo
 }
 
 /** Asks until the condition holds; the deadline is the law under test. */
-export async function within(ms: number, condition: () => Promise<boolean>): Promise<number> {
-  const start = Date.now();
-  while (!(await condition())) {
-    assert.ok(Date.now() - start < ms, `the condition did not hold within ${ms} ms`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-  return Date.now() - start;
-}
+export const within = (ms: number, condition: () => Promise<boolean>): Promise<number> => eventually('the condition holds', condition, ms);

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { withDatabase } from '../support/postgres.js';
+import { readUntil } from '../support/eventually.js';
 import { withTemporal } from '../support/temporal.js';
 import { buy, poolRow, userPool } from '../support/consumptions.js';
 import { startTokenServiceRig, type TokenServiceRig } from '../support/token-service.js';
@@ -21,15 +22,6 @@ describe('POST /api/v1/tokens/consume', function () {
     return { userId: pool.ownerId, pool, balance: () => poolRow(database().pool, pool) };
   }
   const eventsOf = async (id: string) => (await database().pool.query('SELECT * FROM usage_events WHERE id = $1', [id])).rows;
-  async function eventually<T>(read: () => Promise<T>, good: (value: T) => boolean): Promise<T> {
-    const deadline = Date.now() + 15_000;
-    for (;;) {
-      const value = await read();
-      if (good(value)) return value;
-      assert.ok(Date.now() < deadline, `still ${JSON.stringify(value)}`);
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
-  }
 
   it('answers 200 with the bucket and the provider response, charges once and records the usage', async () => {
     const { userId, balance } = await owner(100);
@@ -40,7 +32,8 @@ describe('POST /api/v1/tokens/consume', function () {
     assert.equal((body['providerResponse'] as { provider: string }).provider, 'openai');
     const row = await balance();
     assert.deepEqual([row['purchased'], row['reserved'], row['consumed_total']], [90, 0, 10]);
-    const events = await eventually(
+    const events = await readUntil(
+      'its usage is recorded',
       () => eventsOf(body['consumptionId'] as string),
       (rows) => rows.length > 0,
     );
@@ -164,7 +157,8 @@ describe('POST /api/v1/tokens/consume', function () {
     const waiting = { 'idempotency-key': 'w' };
     const overflow = await rig.consume({ userId, provider: 'openai', tokens: 10 }, waiting);
     assert.equal(overflow.status, 429);
-    await eventually(
+    await readUntil(
+      'the call works',
       () => rig.consume({ userId, provider: 'openai', tokens: 10 }, waiting),
       (answer) => answer.status === 200,
     );

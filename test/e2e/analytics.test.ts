@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
+import { eventually } from '../support/eventually.js';
 import { withSystem } from '../support/system.js';
 import { Contract, WAYS } from './contract.js';
-import { assertProblem, within } from './http.js';
+import { assertProblem } from './http.js';
 import { People, type Person } from './people.js';
 
 const HEALTH = '/api/v1/analytics/health';
@@ -52,7 +53,7 @@ describe('the contract of analytics', () => {
 
       it('every attempt is one event, refusals with their reason included, newest first', async () => {
         let items: Item[] = [];
-        await within(10_000, 'the events arrive', async () => {
+        await eventually('the events arrive', async () => {
           const answer = await contract.ask(way, 'GET', USAGE, { token: person.token, query: { provider: 'openai' } });
           items = answer.body.items as Item[];
           assert.equal(answer.body.count, items.length);
@@ -128,7 +129,7 @@ describe('the contract of analytics', () => {
         const body = { orgId, provider: 'gemini', totalTokens: 10 };
         await people.call('POST', '/api/v1/tokens/quota/org', { token, body });
         assert.equal((await people.consume(member, 4, { orgId, provider: 'gemini' })).status, 200);
-        await within(10_000, 'the owner sees it', async () => {
+        await eventually('the owner sees it', async () => {
           const seen = await contract.ask(way, 'GET', USAGE, { token: owner.token, query: { provider: 'gemini' } });
           return seen.body.items.some(({ userId }: Item) => userId === member.userId);
         });

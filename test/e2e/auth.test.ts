@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { decodeJwt, decodeProtectedHeader } from 'jose';
 import { randomBytes, randomUUID } from 'node:crypto';
+import { eventually } from '../support/eventually.js';
 import { withSystem } from '../support/system.js';
 import { Contract, WAYS } from './contract.js';
-import { assertProblem, ownAddress, within } from './http.js';
+import { assertProblem, ownAddress } from './http.js';
 import { PASSWORD, People, type Person } from './people.js';
 
 const REGISTER = '/api/v1/auth/register';
@@ -155,7 +156,7 @@ describe('the contract of the auth service', () => {
         const removed = await contract.ask(way, 'DELETE', KEYS, { token: ada.token, query: { userId: ada.userId, apiKeyId: id } });
         assert.equal(removed.status, 204);
         const dead = async () => (await Promise.all(uses.map((use) => use()))).every(({ status }) => status === 401);
-        await within(1_000, 'refused everywhere', dead);
+        await eventually('refused everywhere', dead, 1_000);
         const again = await contract.ask(way, 'DELETE', KEYS, { token: ada.token, query: { userId: ada.userId, apiKeyId: id } });
         assertProblem(again, 404);
       });
@@ -196,9 +197,13 @@ describe('the contract of the auth service', () => {
         assert.deepEqual([first.status, first.body.id], [200, id]);
         for (const key of [rawKey, first.body.rawKey]) assert.equal((await contract.ask(way, 'GET', VALIDATE, { key })).status, 200);
         const second = await rotate(ada.token, 0);
-        await within(1_000, 'the secret before is refused', async () => {
-          return (await contract.ask(way, 'GET', VALIDATE, { key: first.body.rawKey })).status === 401;
-        });
+        await eventually(
+          'the secret before is refused',
+          async () => {
+            return (await contract.ask(way, 'GET', VALIDATE, { key: first.body.rawKey })).status === 401;
+          },
+          1_000,
+        );
         assert.equal((await contract.ask(way, 'GET', VALIDATE, { key: second.body.rawKey })).status, 200);
         assertProblem(await rotate(ada.token, -1), 400);
         assertProblem(await contract.ask(way, 'POST', `${KEYS}/{id}/rotate`, { params: { id: 'x' }, token: ada.token, body: {} }), 400);
@@ -218,7 +223,7 @@ describe('the contract of the auth service', () => {
         ]) {
           assertProblem(await contract.ask(way, 'GET', VALIDATE, { key }), 401);
         }
-        await within(3_000, 'expiry', async () => (await contract.ask(way, 'GET', VALIDATE, { key: rawKey })).status === 401);
+        await eventually('expiry', async () => (await contract.ask(way, 'GET', VALIDATE, { key: rawKey })).status === 401, 3_000);
       });
 
       it('the JWKS is public, cacheable and has no private part', async () => {

@@ -98,13 +98,3 @@ export function assertClientError(answer: Answer): void {
   assert.ok(answer.status >= 400 && answer.status < 500, `${answer.status} ${answer.text.slice(0, 500)}`);
   assertProblem(answer, answer.status);
 }
-
-/** Asks until the condition holds, at most `ms`; answers how long it took. */
-export async function within(ms: number, what: string, condition: () => Promise<boolean>): Promise<number> {
-  const start = Date.now();
-  while (!(await condition())) {
-    assert.ok(Date.now() - start < ms, `${what}: not within ${ms} ms`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-  return Date.now() - start;
-}

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { randomBytes, randomUUID } from 'node:crypto';
+import { eventually } from '../support/eventually.js';
 import type { System } from '../support/system.js';
-import { call, within, type Answer, type CallOptions } from './http.js';
+import { call, type Answer, type CallOptions } from './http.js';
 
 export const PASSWORD = 'correct horse battery';
 
@@ -68,12 +69,16 @@ export class People {
 
   async ended(person: Person, sagaId: string, ms = 15_000): Promise<Record<string, unknown>> {
     let saga: Record<string, unknown> = {};
-    await within(ms, `the end of purchase ${sagaId}`, async () => {
-      const answer = await this.call('GET', `/api/v1/tokens/purchase/${sagaId}`, { token: person.token });
-      assert.equal(answer.status, 200, answer.text);
-      saga = answer.body as Record<string, unknown>;
-      return saga['status'] === 'COMPLETED' || saga['status'] === 'FAILED';
-    });
+    await eventually(
+      `the end of purchase ${sagaId}`,
+      async () => {
+        const answer = await this.call('GET', `/api/v1/tokens/purchase/${sagaId}`, { token: person.token });
+        assert.equal(answer.status, 200, answer.text);
+        saga = answer.body as Record<string, unknown>;
+        return saga['status'] === 'COMPLETED' || saga['status'] === 'FAILED';
+      },
+      ms,
+    );
     return saga;
   }
 

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
+import { eventually } from '../support/eventually.js';
 import { withSystem } from '../support/system.js';
 import { Contract, WAYS } from './contract.js';
-import { assertProblem, within } from './http.js';
+import { assertProblem } from './http.js';
 import { People, type Person } from './people.js';
 
 const PURCHASE = '/api/v1/tokens/purchase';
@@ -163,9 +164,13 @@ describe('the contract of purchases', () => {
         const { token } = await people.admin();
         for (const action of ['approve', 'retry']) {
           // The row says COMPLETED a moment before its workflow ends.
-          await within(5_000, `${action} is refused`, async () => {
-            return (await contract.ask(way, 'POST', `${SAGA}/${action}`, { token, params: { sagaId: body.sagaId } })).status === 409;
-          });
+          await eventually(
+            `${action} is refused`,
+            async () => {
+              return (await contract.ask(way, 'POST', `${SAGA}/${action}`, { token, params: { sagaId: body.sagaId } })).status === 409;
+            },
+            5_000,
+          );
           assertProblem(await contract.ask(way, 'POST', `${SAGA}/${action}`, { token, params: { sagaId: randomUUID() } }), 404);
         }
       });
@@ -199,10 +204,14 @@ describe('the contract of purchases', () => {
     const body = { userId: person.userId, provider: 'openai', tokens: 1 };
     const { headers } = await people.call('POST', PURCHASE, { token: person.token, body, headers: { 'X-Correlation-Id': id } });
     assert.equal(headers['x-correlation-id'], id);
-    await within(15_000, 'the search finds the workflow', async () => {
-      const query = encodeURIComponent(`LeakyCorrelationId="${id}"`);
-      const found = await people.call('GET', `/api/v1/namespaces/default/workflows?query=${query}`, {}, system().temporal.ui);
-      return found.status === 200 && found.body.executions?.length === 1;
-    });
+    await eventually(
+      'the search finds the workflow',
+      async () => {
+        const query = encodeURIComponent(`LeakyCorrelationId="${id}"`);
+        const found = await people.call('GET', `/api/v1/namespaces/default/workflows?query=${query}`, {}, system().temporal.ui);
+        return found.status === 200 && found.body.executions?.length === 1;
+      },
+      15_000,
+    );
   });
 });

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
+import { eventually } from '../support/eventually.js';
 import { withSystem } from '../support/system.js';
 import { Contract, WAYS } from './contract.js';
-import { assertProblem, call, within } from './http.js';
+import { assertProblem, call } from './http.js';
 import { People, type Person } from './people.js';
 
 const CONSUME = '/api/v1/tokens/consume';
@@ -284,8 +285,8 @@ describe('the contract of consumption and quota', () => {
         assert.equal((await spend()).status, 200);
         const path = `/api/v1/auth/orgs/${orgId}/members?userId=${member.userId}`;
         assert.equal((await people.call('DELETE', path, { token: owner.token })).status, 204);
-        await within(1_000, 'the key is refused', async () => (await spend()).status === 401);
-        await within(5_000, 'the membership is over', async () => (await consume(member, { orgId, tokens: 2 })).status === 403);
+        await eventually('the key is refused', async () => (await spend()).status === 401, 1_000);
+        await eventually('the membership is over', async () => (await consume(member, { orgId, tokens: 2 })).status === 403, 5_000);
       });
 
       it('tiers are set by ADMIN: allowance, cap and the bucket’s multipliers follow', async () => {
@@ -307,7 +308,7 @@ describe('the contract of consumption and quota', () => {
         assert.equal((await people.quota(person)).remainingTokens, 90);
         await set(token, { tier: 'SILVER' });
         // Services may remember a tier for 5 s.
-        await within(10_000, 'the new tier', async () => (await consume(person, { tokens: 1 })).body.capacity === 2_000);
+        await eventually('the new tier', async () => (await consume(person, { tokens: 1 })).body.capacity === 2_000);
         const key = await people.key(person, { tier: 'GOLD' }, await people.admin());
         const gold = await contract.ask(way, 'POST', CONSUME, {
           key: key.rawKey,
@@ -340,6 +341,6 @@ describe('the contract of consumption and quota', () => {
     } finally {
       await control('DELETE');
     }
-    await within(20_000, 'the breaker closes', async () => (await people.consume(person, 1, { provider: 'qwen' })).status === 200);
+    await eventually('the breaker closes', async () => (await people.consume(person, 1, { provider: 'qwen' })).status === 200, 20_000);
   });
 });

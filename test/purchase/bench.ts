@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { randomBytes, randomUUID } from 'node:crypto';
-import { setTimeout as delay } from 'node:timers/promises';
 import type { PurchaseActivityDeps } from '../../activities/purchase.js';
 import type { Database } from '../../adapters/postgres/pool.js';
 import { createPurchaseEngine } from '../../adapters/temporal/purchases.js';
@@ -8,6 +7,7 @@ import type { Temporal } from '../../adapters/temporal/connection.js';
 import { makeOrder } from '../../api/tokens/purchase-orders.js';
 import { PURCHASE_MESSAGES, workflowIds, type PurchaseOrder, type PurchaseState } from '../../contracts/temporal.js';
 import { createWorker, type RunningWorker } from '../../workers/create-worker.js';
+import { readUntil } from '../support/eventually.js';
 import { withDatabase } from '../support/postgres.js';
 import { saveHistory } from '../support/recording.js';
 import { withTemporal } from '../support/temporal.js';
@@ -86,18 +86,8 @@ export function withBench({ worker = true } = {}): Bench {
       await holdLaws(pool(), order, state);
       return state;
     },
-    until: (order, fits, what) => eventually(() => status(order), fits, what),
+    until: (order, fits, what) => readUntil(what, () => status(order), fits),
   };
-}
-
-export async function eventually<T>(read: () => Promise<T>, fits: (value: T) => boolean, what: string): Promise<T> {
-  const deadline = Date.now() + PATIENCE_MS;
-  for (;;) {
-    const value = await read();
-    if (fits(value)) return value;
-    assert.ok(Date.now() < deadline, `${what}: not within ${PATIENCE_MS / 1000} s, last seen ${JSON.stringify(value)}`);
-    await delay(25);
-  }
 }
 
 export interface PaymentRow {

@@ -4,7 +4,8 @@ import { once } from 'node:events';
 import path from 'node:path';
 import { createPurchaseLedger } from '../../adapters/postgres/ledger-purchases.js';
 import { PURCHASE_MESSAGES, WORKFLOWS, type PurchaseState } from '../../contracts/temporal.js';
-import { callsOf, eventually, orderOf, paymentOf, withBench } from './bench.js';
+import { readUntil } from '../support/eventually.js';
+import { callsOf, orderOf, paymentOf, withBench } from './bench.js';
 
 describe('a purchase that outlives its worker', function () {
   this.timeout(60_000);
@@ -18,10 +19,10 @@ describe('a purchase that outlives its worker', function () {
     children.push(child);
     const order = orderOf({ method: 'sim_slow_capture:60000' });
     await bench.start(order);
-    await eventually(
+    await readUntil(
+      'the money is taken',
       () => paymentOf(bench.pool(), order),
       (row) => row?.state === 'CAPTURED',
-      'the money is taken',
     );
     child.kill('SIGKILL');
     await once(child, 'exit');

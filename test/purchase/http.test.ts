@@ -3,7 +3,8 @@ import { randomUUID } from 'node:crypto';
 import { createServer, type Server, type Socket } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { Client, Connection } from '@temporalio/client';
-import { eventually, withBench } from './bench.js';
+import { readUntil } from '../support/eventually.js';
+import { withBench } from './bench.js';
 import { someone, withApi, type Answer, type Person } from './http-support.js';
 
 const purchaseOf = (person: Person, over: object = {}) => ({ userId: person.userId, provider: 'openai', tokens: 5_000, ...over });
@@ -15,10 +16,10 @@ describe('the purchase API', function () {
   const api = withApi(bench);
   const view = (as: Person, sagaId: unknown) => api.call(as, `/purchase/${String(sagaId)}`);
   const ended = (as: Person, sagaId: unknown) =>
-    eventually(
+    readUntil(
+      'the purchase ends',
       () => view(as, sagaId),
       ({ body }) => DONE.includes(String(body['status'])),
-      'the purchase ends',
     );
   const problem = (answer: Answer, status: number, code: string) => {
     assert.deepEqual([answer.status, answer.body['code']], [status, code], JSON.stringify(answer.body));
@@ -166,10 +167,10 @@ describe('the purchase API', function () {
   it('409 for a cancellation past the point of no return', async () => {
     const buyer = someone();
     const { sagaId } = (await api.call(buyer, '/purchase', { body: purchaseOf(buyer, { paymentMethod: 'sim_slow_capture:4000' }) })).body;
-    await eventually(
+    await readUntil(
+      'the capture is under way',
       () => bench.pool().query(`SELECT 1 FROM sim_payments WHERE payment_key = $1 AND state = 'CAPTURED'`, [sagaId]),
       ({ rowCount }) => rowCount === 1,
-      'the capture is under way',
     );
     problem(await api.call(buyer, `/purchase/${String(sagaId)}/cancel`, { method: 'POST' }), 409, 'NOT_CANCELLABLE');
     assert.equal((await ended(buyer, sagaId)).body['status'], 'COMPLETED');
@@ -187,15 +188,15 @@ describe('the purchase API above the approval limit', function () {
     const approve = (as: Person) => api.call(as, `/purchase/${String(sagaId)}/approve`, { method: 'POST' });
     assert.equal((await approve(buyer)).status, 403);
     assert.equal((await approve(admin)).status, 202);
-    await eventually(
+    await readUntil(
+      'it completes',
       () => api.call(buyer, `/purchase/${String(sagaId)}`),
       ({ body }) => body['status'] === 'COMPLETED',
-      'it completes',
     );
-    await eventually(
+    await readUntil(
+      'the workflow has ended',
       () => approve(admin),
       ({ status }) => status === 409,
-      'the workflow has ended',
     );
     assert.equal((await api.call(admin, `/purchase/${randomUUID()}/retry`, { method: 'POST' })).status, 404);
   });
@@ -219,10 +220,10 @@ describe('the purchase API without a worker', function () {
     assert.equal((await api.call(someone(), path)).status, 404);
     assert.equal((await api.call(buyer, `${path}/cancel`, { method: 'POST' })).status, 503);
     await bench.work();
-    await eventually(
+    await readUntil(
+      'it ends',
       () => api.call(buyer, path),
       (answer) => DONE.includes(String(answer.body['status'])),
-      'it ends',
     );
   });
 });

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { WorkflowUpdateFailedError } from '@temporalio/client';
 import { PURCHASE_MESSAGES, type PurchaseState } from '../../contracts/temporal.js';
-import { callsOf, eventsOf, eventually, orderOf, paymentOf, withBench } from './bench.js';
+import { readUntil } from '../support/eventually.js';
+import { callsOf, eventsOf, orderOf, paymentOf, withBench } from './bench.js';
 
 const cancellable = (wanted: boolean) => (state: PurchaseState) => state.cancellable === wanted;
 
@@ -65,10 +66,10 @@ describe('a purchase', function () {
   it('that is cancelled early gives the hold back', async () => {
     const order = orderOf({ method: 'sim_slow:20000' });
     await start(order);
-    await eventually(
+    await readUntil(
+      'the money is held',
       () => payment(order),
       (row) => row?.state === 'AUTHORIZED',
-      'the money is held',
     );
     const answer = await handle(order).executeUpdate<PurchaseState, []>(PURCHASE_MESSAGES.cancel);
     assert.equal(answer.cancellable, false);
@@ -160,16 +161,16 @@ describe('a purchase whose payment provider does not answer', function () {
     assert.equal(parked.failureReason, 'CAPTURE_DECLINED');
     assert.deepEqual(parked.pendingCompensations, ['release the payment']);
     const found = () => bench.temporal().client.workflow.count(`LeakySagaParked = true AND LeakyUserId = "${order.userId}"`);
-    await eventually(found, ({ count }) => count === 1, 'a search finds it');
-    await eventually(
+    await readUntil('a search finds it', found, ({ count }) => count === 1);
+    await readUntil(
+      'its row says so',
       () => bench.pool().query('SELECT 1 FROM token_purchase_saga WHERE id = $1 AND parked_on IS NOT NULL', [order.sagaId]),
       ({ rowCount }) => rowCount === 1,
-      'its row says so',
     );
     await handle(order).signal(PURCHASE_MESSAGES.retryNow);
     const state = await ended(order, 'parked-retried');
     assert.deepEqual([state.status, state.parked], ['FAILED', false]);
     assert.deepEqual(await payment(order), { state: 'RELEASED', captures: 0, refunds: 0 });
-    await eventually(found, ({ count }) => count === 0, 'a search finds it no more');
+    await readUntil('a search finds it no more', found, ({ count }) => count === 0);
   });
 });

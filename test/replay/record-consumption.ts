@@ -6,6 +6,7 @@ import { v7 } from 'uuid';
 import type { ConsumptionRequest } from '../../activities/consumption-ports.js';
 import { workflowIds, type ConsumptionBatchResult } from '../../contracts/temporal.js';
 import { buy, requestFor, userPool } from '../support/consumptions.js';
+import { eventually } from '../support/eventually.js';
 import { withDatabase } from '../support/postgres.js';
 import { saveHistory } from '../support/recording.js';
 import { withTemporal } from '../support/temporal.js';
@@ -151,14 +152,14 @@ describe('record batches of consumptions', function () {
 
   async function untilHeld(batch: readonly ConsumptionRequest[]) {
     const ids = batch.map(({ id }) => id);
-    await eventually(async () => {
+    await eventually('the batch is held', async () => {
       const { rowCount } = await database().pool.query(`SELECT 1 FROM consumptions WHERE id = ANY($1) AND state = 'HELD'`, [ids]);
       return rowCount === ids.length;
     });
   }
 
   function until(handle: ReturnType<typeof handleOf>, fits: (types: string[]) => boolean, unborn = false) {
-    return eventually(async () => {
+    return eventually('the history has come so far', async () => {
       const history = await handle.fetchHistory().catch((error: unknown) => {
         if (unborn) return null;
         throw error;
@@ -167,11 +168,3 @@ describe('record batches of consumptions', function () {
     });
   }
 });
-
-async function eventually(holds: () => Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 30_000;
-  while (!(await holds())) {
-    assert.ok(Date.now() < deadline, 'not within 30 s');
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-}
