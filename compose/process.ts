@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { startDraining } from '../api/http/health.js';
 import type { Config } from '../config.js';
 import type { Logger } from '../telemetry/log.js';
+import { keepHeapSmall } from './heap.js';
 import { reportCertificates, serveMetrics } from './metrics.js';
 import { startTracing } from './tracing.js';
 import { createResources } from './resources.js';
@@ -83,6 +84,7 @@ export interface RunOptions {
 
 /** Starts the parts one after the other. When one ends by itself, so does the process: whatever supervises it starts it anew. */
 export async function startParts({ name, config, log, lifecycle, alone, parts }: RunOptions): Promise<Service[]> {
+  keepHeapSmall();
   const endTracing = await startTracing(config, name, log);
   if (endTracing) lifecycle.onStop(endTracing);
   reportCertificates(config);
