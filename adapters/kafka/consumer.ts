@@ -29,6 +29,9 @@ export interface EventConsumer {
 /** Stored and committed at a time; larger ones would save little and be repeated as a whole. */
 const CHUNK = 250;
 const PARTITIONS_AT_A_TIME = 3;
+/** A poll waits for so much, but not for longer: what a batch costs the store beside its events is the same for one as for hundreds. */
+const POLL_BYTES = 65_536;
+const POLL_WAIT_MS = 500;
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 15_000;
 /** A batch in hand may wait for a statement of the store; longer than that means that a broker does not answer the farewell. */
@@ -51,7 +54,8 @@ export function startEventConsumer(options: EventConsumerOptions): EventConsumer
       sessionTimeout: sessionTimeoutMs,
       heartbeatInterval: Math.max(Math.floor(sessionTimeoutMs / 10), 200),
       rebalanceTimeout: Math.max(sessionTimeoutMs, 10_000),
-      maxWaitTimeInMs: 1_000,
+      minBytes: POLL_BYTES,
+      maxWaitTimeInMs: POLL_WAIT_MS,
       allowAutoTopicCreation: false,
       // A failed consumer is not patched up by the driver but replaced, here, in one way for all failures.
       retry: { restartOnFailure: () => Promise.resolve(false) },
