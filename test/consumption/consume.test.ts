@@ -36,6 +36,7 @@ describe('POST /api/v1/tokens/consume', function () {
       'its usage is recorded',
       () => eventsOf(body['consumptionId'] as string),
       (rows) => rows.length > 0,
+      15_000,
     );
     assert.equal(events.length, 1);
   });
@@ -161,6 +162,7 @@ describe('POST /api/v1/tokens/consume', function () {
       'the call works',
       () => rig.consume({ userId, provider: 'openai', tokens: 10 }, waiting),
       (answer) => answer.status === 200,
+      15_000,
     );
   });
 

@@ -13,6 +13,8 @@ import { withTemporal } from '../support/temporal.js';
 import { startLine, type Line, type LineOptions } from './batches.js';
 import { eventTypesOf, localActivitiesOf } from './histories.js';
 
+const PATIENCE_MS = 30_000;
+
 /**
  * Records one history of every way a batch of consumptions can end, on real servers (40 s):
  *
@@ -152,19 +154,21 @@ describe('record batches of consumptions', function () {
 
   async function untilHeld(batch: readonly ConsumptionRequest[]) {
     const ids = batch.map(({ id }) => id);
-    await eventually('the batch is held', async () => {
+    const held = async () => {
       const { rowCount } = await database().pool.query(`SELECT 1 FROM consumptions WHERE id = ANY($1) AND state = 'HELD'`, [ids]);
       return rowCount === ids.length;
-    });
+    };
+    await eventually('the batch is held', held, PATIENCE_MS);
   }
 
   function until(handle: ReturnType<typeof handleOf>, fits: (types: string[]) => boolean, unborn = false) {
-    return eventually('the history has come so far', async () => {
+    const cameSoFar = async () => {
       const history = await handle.fetchHistory().catch((error: unknown) => {
         if (unborn) return null;
         throw error;
       });
       return history !== null && fits(eventTypesOf(history));
-    });
+    };
+    return eventually('the history has come so far', cameSoFar, PATIENCE_MS);
   }
 });
