@@ -61,6 +61,24 @@ const zones = [
     ],
     'sections are read by config.ts and know nothing else',
   ),
+  zone(
+    'platform',
+    [
+      'domain',
+      'contracts',
+      'workflows',
+      'activities',
+      'adapters',
+      'consumers',
+      'api',
+      'telemetry',
+      'temporal-config',
+      'config.ts',
+      'config',
+      ...outer,
+    ],
+    'platform is a leaf: small general parts without I/O of their own',
+  ),
   zone('telemetry', ['workflows', 'activities', 'adapters', 'consumers', 'api', 'temporal-config', ...outer], 'telemetry is a leaf'),
 ];
 

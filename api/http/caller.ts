@@ -34,6 +34,9 @@ export function callerOf(res: Response): Caller {
   return res.locals.caller;
 }
 
+/** Whose share of a shared place a call takes: that of the organisation its key is bound to, else the user's. */
+export const shareKeyOf = (caller: Caller): string => caller.keyOrgId ?? caller.userId;
+
 export const isAdmin = (caller: Caller): boolean => caller.roles.includes('ADMIN');
 
 /** A USER acts only on its own userId; ADMIN on all. */
