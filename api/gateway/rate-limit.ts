@@ -1,11 +1,11 @@
 import type { Request, Response } from 'express';
-import { isIPv6 } from 'node:net';
 import type { Config } from '../../config.js';
 import { Problem } from '../../contracts/errors.js';
 import type { WindowDecision, WindowPolicy } from '../../domain/sliding-window.js';
 import type { Logger } from '../../telemetry/log.js';
 import { metrics } from '../../telemetry/metrics.js';
 import type { Caller } from '../http/caller.js';
+import { addressOf } from '../http/client-address.js';
 import type { RateLimitStore } from './ports.js';
 import { isUnder, longestPrefix } from './routes.js';
 
@@ -22,6 +22,8 @@ export interface RateLimiter {
   /** Counts one refused credential against the address. @throws Problem RATE_LIMITED when that was one too many */
   countGuess(req: Request, res: Response): Promise<void>;
 }
+
+const addressKey = (req: Request) => `ip:${addressOf(req)}`;
 
 /**
  * Who is limited and by which policy; the counting is the store's. A store that fails lets requests pass: the limit
@@ -78,26 +80,6 @@ export function createRateLimiter(config: Config, store: RateLimitStore, log: Lo
       if (enabled) enforce(res, await ask('hit', addressKey(req), credentials), credentials, true);
     },
   };
-}
-
-/** One IPv6 customer holds a /64 at least: limiting single addresses of it would limit nobody. */
-export function addressKey(req: Request): string {
-  const ip = (req.ip ?? 'unknown').replace(/^::ffff:(?=\d+\.)/, '');
-  return `ip:${isIPv6(ip) ? network64(ip) : ip}`;
-}
-
-function network64(ip: string): string {
-  const [head = '', tail] = (ip.split('%', 1)[0] ?? '').split('::');
-  const groups = head === '' ? [] : head.split(':');
-  if (tail !== undefined) {
-    const after = tail === '' ? [] : tail.split(':');
-    while (groups.length + after.length < 8) groups.push('0');
-    groups.push(...after);
-  }
-  return `${groups
-    .slice(0, 4)
-    .map((group) => Number.parseInt(group, 16).toString(16))
-    .join(':')}::/64`;
 }
 
 const secondsUntil = (decision: WindowDecision): number => Math.max(0, Math.ceil((decision.resetAtMs - Date.now()) / 1000));
