@@ -1,3 +1,4 @@
+import type { PaymentProvider } from '../domain/payments.js';
 import type { PurchaseFailure, PurchaseOrder, SagaStatus } from '../contracts/temporal.js';
 
 /** One payment of one purchase. `key` is its idempotency key at the payment provider: the saga id. */
@@ -32,8 +33,14 @@ export class PaymentOutcomeUnknown extends Error {
   override readonly name = 'PaymentOutcomeUnknown';
 }
 
-/** Which payment methods callers may name. */
+/** On what terms payments are taken: by whom, from which amount on, and which payment methods callers may name. */
 export interface PaymentMethods {
+  provider: PaymentProvider;
+  /** Nobody pays */
+  simulated: boolean;
+  /** The smallest amount that the provider takes, in cents */
+  minimumCents: number;
+  choices: readonly { id: string; label: string }[];
   /** Used when a purchase names none */
   fallback: string;
   /** Why a method is not accepted; null when it is */

@@ -1,15 +1,19 @@
 import { text as readAll } from 'node:stream/consumers';
-import { ConfigError, explainConfig, listVariables, readConfig } from '../config.js';
+import { paymentMethodsOf } from '../adapters/payments/index.js';
+import { ConfigError, explainConfig, listVariables, readConfig, type Config } from '../config.js';
 import { encrypt, parseKeys } from '../config/encryption.js';
 import type { Variable } from '../config/describe.js';
+import { PROVIDERS } from '../contracts/providers.js';
+import { smallestPurchase, tiersThatCannotBuy } from '../domain/pricing.js';
 
 /** The `leaky config` commands. None shows a secret, and only `check` minds a fault. */
 export const configCommands = {
   /** @throws ConfigError with every fault, unknown variables of the environment included */
   check(): string {
-    const { warnings } = readConfig();
+    const { config, warnings: unread } = readConfig();
+    const warnings = [...unread, ...(config.payments.fault === null ? [] : [config.payments.fault])];
     if (warnings.length > 0) throw new ConfigError(`The environment has ${warnings.length} fault(s):\n${indent(warnings)}`);
-    return 'The configuration is sound.\n';
+    return `The configuration is sound.\n${tiersShutOut(config)}`;
   },
 
   print(): string {
@@ -34,6 +38,18 @@ export const configCommands = {
     return `${encrypt(name, (await readAll(process.stdin)).replace(/\r?\n$/, ''), key)}\n`;
   },
 };
+
+/** With a payment provider that takes no small amounts, some tiers' pools are too small for any purchase. */
+function tiersShutOut({ payments }: Config): string {
+  const { minimumCents, provider: taker } = paymentMethodsOf({ payments });
+  return PROVIDERS.map((provider) => ({ provider, tiers: tiersThatCannotBuy(provider, minimumCents) }))
+    .filter(({ tiers }) => tiers.length > 0)
+    .map(
+      ({ provider, tiers }) =>
+        `Note: ${tiers.join(', ')} cannot buy ${provider} tokens: their caps are below the smallest purchase that ${taker} takes, ${smallestPurchase(provider, minimumCents)} tokens.\n`,
+    )
+    .join('');
+}
 
 const indent = (lines: readonly string[]) => lines.map((line) => `  ${line}`).join('\n');
 

@@ -5,7 +5,8 @@ import { createQuotaStore } from '../adapters/postgres/quota-store.js';
 import { createPurchaseReader } from '../adapters/postgres/sagas.js';
 import { createPurchaseEngine } from '../adapters/temporal/purchases.js';
 import { MemoryIntake } from '../api/tokens/intake.js';
-import { purchaseOperations, purchaseRoutes } from '../api/tokens/purchases.js';
+import type { PurchaseDeps } from '../api/tokens/purchase-deps.js';
+import { publicPurchaseRoutes, purchaseOperations, purchaseRoutes } from '../api/tokens/purchases.js';
 import { startTokens } from '../api/tokens/service.js';
 import { packageVersion } from './build-id.js';
 import { startConsumptionWorker } from './consumption-worker.js';
@@ -35,7 +36,7 @@ export const composeTokens: Compose = async (resources) => {
     quota: createQuotaStore(database),
     memberships: resources.memberships(),
     authenticate: required,
-    purchases: { routes: purchases(resources, client), operations: purchaseOperations },
+    purchases: { ...purchases(resources, client), operations: purchaseOperations },
     readiness: {
       ...limits.readiness,
       postgres: () => database.query('SELECT 1'),
@@ -51,7 +52,7 @@ type Client = Awaited<ReturnType<Resources['temporal']>>['client'];
 
 function purchases(resources: Resources, client: Client) {
   const database = resources.database();
-  return purchaseRoutes({
+  const deps: PurchaseDeps = {
     config: resources.config,
     memberships: resources.memberships(),
     ledger: createPurchaseLedger(database),
@@ -60,5 +61,6 @@ function purchases(resources: Resources, client: Client) {
     engine: createPurchaseEngine({ client }),
     paymentMethods: paymentMethodsOf(resources.config),
     clock: () => new Date(),
-  });
+  };
+  return { open: publicPurchaseRoutes(deps), routes: purchaseRoutes(deps) };
 }

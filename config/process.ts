@@ -14,8 +14,11 @@ export const schema = {
   ),
   LEAKY_SHUTDOWN_GRACE_MS: count(10_000).describe('How long what is in progress may take after a signal to stop'),
   LEAKY_SHUTDOWN_LIMIT_MS: count(40_000).describe('A service that has not ended by then ends at once, and says so'),
+  NODE_ENV: ambient(z.string().optional().describe('production: nothing may be simulated silently')),
   npm_lifecycle_event: ambient(z.string().optional().describe('Set by npm: the process then ends when npm does')),
 };
+
+export type ProcessEnv = Env<typeof schema>;
 
 export const shape = (env: Env<typeof schema>) => ({
   dataDir: path.resolve(env.LEAKY_DATA_DIR),

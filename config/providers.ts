@@ -22,6 +22,8 @@ export const schema = {
   LEAKY_STUB_LATENCY_MS: count(0, 0).describe('How long the stubs take to answer'),
 };
 
+export type ProviderEnv = Env<typeof schema>;
+
 export const shape = (env: Env<typeof schema> & AddressEnv) => ({
   providers: {
     timeoutMs: env.LEAKY_PROVIDER_TIMEOUT_MS,

@@ -1,15 +1,28 @@
 import { z } from 'zod';
 import { count, secret, type Env } from './fields.js';
+import { silentSimulator } from './payment-choice.js';
+import type { ProcessEnv } from './process.js';
+import type { ProviderEnv } from './providers.js';
 
 export const schema = {
   LEAKY_PURCHASE_LIMIT_SECONDS: count(600).describe('A purchase that is not paid by then is undone'),
   LEAKY_APPROVAL_ABOVE_TOKENS: count(Number.MAX_SAFE_INTEGER).describe('Purchases above this wait for the approve signal'),
-  LEAKY_PAYMENTS: z.enum(['simulator', 'stripe']).default('simulator').describe('Who takes the money'),
+  LEAKY_PAYMENTS: z
+    .enum(['simulator', 'stripe'])
+    .optional()
+    .describe(
+      'Who takes the money. Unset: the simulator (nobody pays), on a machine of its own with stubs for providers; else it must be said',
+    ),
   LEAKY_STRIPE_API_KEY: secret(z.string().optional().describe('Required when LEAKY_PAYMENTS is stripe')),
   LEAKY_STRIPE_BASE_URL: z.url().optional().describe("Unset: Stripe's own address"),
 };
 
-export const shape = (env: Env<typeof schema>) => ({
-  payments: { provider: env.LEAKY_PAYMENTS, stripe: { apiKey: env.LEAKY_STRIPE_API_KEY, baseUrl: env.LEAKY_STRIPE_BASE_URL } },
+export const shape = (env: Env<typeof schema> & ProviderEnv & ProcessEnv) => ({
+  payments: {
+    provider: env.LEAKY_PAYMENTS ?? 'simulator',
+    /** Why the default is a fault here; null: it is none, or was not needed */
+    fault: silentSimulator(env),
+    stripe: { apiKey: env.LEAKY_STRIPE_API_KEY, baseUrl: env.LEAKY_STRIPE_BASE_URL },
+  },
   purchase: { limitSeconds: env.LEAKY_PURCHASE_LIMIT_SECONDS, approvalAboveTokens: env.LEAKY_APPROVAL_ABOVE_TOKENS },
 });

@@ -7,6 +7,7 @@ export const ERRORS = {
   MALFORMED_JSON: { status: 400, retryable: false, title: 'The body is not valid JSON' },
   UNKNOWN_PROVIDER: { status: 400, retryable: false, title: 'No such provider' },
   POOL_CAP_EXCEEDED: { status: 400, retryable: false, title: 'The purchase would exceed what the pool may hold' },
+  PURCHASE_TOO_SMALL: { status: 400, retryable: false, title: 'The purchase is below the smallest that the payment provider takes' },
   UNAUTHENTICATED: { status: 401, retryable: false, title: 'Authentication is required' },
   INVALID_CREDENTIALS: { status: 401, retryable: false, title: 'The credentials are not valid' },
   INSUFFICIENT_QUOTA: { status: 402, retryable: false, title: 'Insufficient token quota' },

@@ -129,6 +129,9 @@ export interface PurchaseMemo {
   tokens: number;
   idempotencyKey: string | null;
   createdAt: string;
+  /** Absent in purchases of before they were kept here */
+  amountCents?: number;
+  paymentMethod?: string;
 }
 
 /** Answer of the `status` query and result of the workflow. */

@@ -47,7 +47,23 @@ export function parseMethod(method: string): SimulatedMethod | null {
   return { behaviour, number: number === undefined ? fallback : Number(number) };
 }
 
+const LABELS: Record<Behaviour, string> = {
+  sim_approve: 'Everything succeeds',
+  sim_decline: 'The reservation is declined',
+  sim_timeout: 'The money is taken, and the first answers are lost',
+  sim_timeout_reserve: 'The money is held, and the first answers are lost',
+  sim_capture_fails: 'The capture is declined',
+  sim_capture_timeout: 'The money is taken, and no capture is ever answered',
+  sim_release_fails: 'The capture is declined, and the first releases fail',
+  sim_slow: 'The reservation is answered after a while',
+  sim_slow_capture: 'The capture is answered after a while',
+};
+
 export const simulatedMethods: PaymentMethods = {
+  provider: 'simulator',
+  simulated: true,
+  minimumCents: 1,
+  choices: Object.entries(LABELS).map(([id, label]) => ({ id, label })),
   fallback: 'sim_approve',
   fault: (method) =>
     parseMethod(method) ? null : `the payment simulator has no method of this name; it has ${Object.keys(DEFAULT_NUMBERS).join(', ')}`,

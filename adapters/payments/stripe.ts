@@ -97,7 +97,14 @@ export function createStripePayments({ apiKey, baseUrl }: StripeOptions): Paymen
   };
 }
 
+/** Stripe's minimum charge in US dollars: https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts */
+const MINIMUM_CENTS = 50;
+
 export const stripeMethods: PaymentMethods = {
+  provider: 'stripe',
+  simulated: false,
+  minimumCents: MINIMUM_CENTS,
+  choices: [{ id: 'pm_…', label: 'The id of a Stripe payment method' }],
   fallback: '',
   fault: (method) => (/^pm_\w{3,90}$/.test(method) ? null : 'the id of a Stripe payment method (pm_…) is required'),
 };

@@ -74,7 +74,7 @@ export function createSagaStore(pool: Database): SagaStore {
   };
 }
 
-const RECORD = `id, user_id AS "userId", org_id AS "orgId", provider, tokens, amount_cents AS "amountCents",
+const RECORD = `id, user_id AS "userId", org_id AS "orgId", provider, tokens, amount_cents AS "amountCents", payment_method AS "paymentMethod",
   idempotency_key AS "idempotencyKey", payload_hash AS "payloadHash", status, failure_reason AS "failureReason",
   failure_detail AS "failureDetail", parked_on AS "parkedOn", correlation_id AS "correlationId", workflow_id AS "workflowId",
   created_at AS "createdAt", updated_at AS "updatedAt"`;

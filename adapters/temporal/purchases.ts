@@ -94,7 +94,8 @@ export function createPurchaseEngine({
 }
 
 function startOptions(order: PurchaseOrder) {
-  const { payloadHash, userId, orgId, provider, tokens, idempotencyKey, createdAt } = order;
+  const { payloadHash, userId, orgId, provider, tokens, idempotencyKey, createdAt, amountCents, paymentMethod } = order;
+  const remembered: PurchaseMemo = { payloadHash, userId, orgId, provider, tokens, idempotencyKey, createdAt, amountCents, paymentMethod };
   return {
     workflowId: workflowIds.purchase(order.sagaId),
     args: [order],
@@ -106,11 +107,8 @@ function startOptions(order: PurchaseOrder) {
       { key: keyword('LeakyProvider'), value: provider },
       { key: keyword('LeakyCorrelationId'), value: order.correlationId },
     ]),
-    memo: { payloadHash, userId, orgId, provider, tokens, idempotencyKey, createdAt } satisfies PurchaseMemo as unknown as Record<
-      string,
-      unknown
-    >,
-    staticSummary: `${tokens} ${provider} tokens for ${order.amountCents} US cents`,
+    memo: remembered as unknown as Record<string, unknown>,
+    staticSummary: `${tokens} ${provider} tokens for ${amountCents} US cents`,
     staticDetails: `Bought by user \`${userId}\`${orgId === null ? '' : ` for organisation \`${orgId}\``}; correlation id \`${order.correlationId}\``,
   };
 }

@@ -22,6 +22,7 @@ const PUBLIC: Record<string, { method: string; keepApiKey?: boolean }> = {
   '/api/v1/auth/api-keys/validate': { method: 'GET', keepApiKey: true },
   '/oauth2/jwks': { method: 'GET' },
   '/api/v1/tokens/status': { method: 'GET' },
+  '/api/v1/tokens/prices': { method: 'GET' },
   '/api/v1/analytics/health': { method: 'GET' },
 };
 

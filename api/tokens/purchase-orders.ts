@@ -3,7 +3,8 @@ import { v5, v7 } from 'uuid';
 import type { z } from 'zod';
 import type { purchaseBody, purchaseView } from '../../contracts/http/purchases.js';
 import { workflowIds, type PurchaseMemo, type PurchaseOrder, type SagaStatus } from '../../contracts/temporal.js';
-import { priceCents } from '../../domain/pricing.js';
+import { isSimulated } from '../../domain/payments.js';
+import { CURRENCY, priceCents } from '../../domain/pricing.js';
 import type { PurchaseRecord } from './purchase-ports.js';
 
 /** Namespace of saga ids made from user + Idempotency-Key. Changing it would forget every key. */
@@ -42,13 +43,20 @@ export function makeOrder(body: z.output<typeof purchaseBody>, terms: OrderTerms
   };
 }
 
+/** What a purchase costs, for its answers. */
+export const amountOf = ({ amountCents, paymentMethod }: Pick<PurchaseOrder, 'amountCents' | 'paymentMethod'>) => ({
+  amountCents,
+  currency: CURRENCY,
+  simulated: isSimulated(paymentMethod),
+});
+
 export const viewOfRecord = (record: PurchaseRecord): z.input<typeof purchaseView> => ({
   id: record.id,
   userId: record.userId,
   orgId: record.orgId,
   provider: record.provider,
   tokens: record.tokens,
-  amountCents: record.amountCents,
+  ...amountOf(record),
   idempotencyKey: record.idempotencyKey,
   status: record.status,
   ...(record.failureReason !== null && { failureReason: record.failureReason }),
@@ -66,6 +74,7 @@ export const viewOfMemo = (sagaId: string, status: SagaStatus, memo: PurchaseMem
   orgId: memo.orgId,
   provider: memo.provider,
   tokens: memo.tokens,
+  ...amountOf({ amountCents: memo.amountCents ?? priceCents(memo.provider, memo.tokens), paymentMethod: memo.paymentMethod ?? '' }),
   idempotencyKey: memo.idempotencyKey,
   status,
   workflowId: workflowIds.purchase(sagaId),

@@ -9,6 +9,7 @@ export interface PurchaseRecord {
   provider: ProviderName;
   tokens: number;
   amountCents: number;
+  paymentMethod: string;
   idempotencyKey: string | null;
   payloadHash: string;
   status: SagaStatus;

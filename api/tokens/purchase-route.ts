@@ -1,13 +1,14 @@
 import type { RequestHandler, Response } from 'express';
 import type { z } from 'zod';
 import { Problem } from '../../contracts/errors.js';
-import { purchaseAccepted, purchaseBody, purchaseHeaders } from '../../contracts/http/purchases.js';
+import { purchaseBody, purchaseHeaders, purchaseStarted } from '../../contracts/http/purchases.js';
 import { poolOf, type PurchaseOrder } from '../../contracts/temporal.js';
 import { callerOf, isAdmin, requireMember, requireSelf } from '../http/caller.js';
 import type { Operation } from '../http/openapi.js';
 import { requireOwner } from './owners.js';
-import { askEngine, findSaga, type PurchaseDeps } from './purchase-deps.js';
-import { makeOrder } from './purchase-orders.js';
+import { askEngine, findSaga, type PurchaseDeps, type SagaView } from './purchase-deps.js';
+import { cannotBuyAtAll, requireSmallest } from './prices.js';
+import { makeOrder, amountOf, viewOfRecord } from './purchase-orders.js';
 
 export const purchaseOperation: Operation = {
   method: 'post',
@@ -17,8 +18,8 @@ export const purchaseOperation: Operation = {
   body: purchaseBody,
   headers: purchaseHeaders,
   responses: {
-    202: { description: 'Started, or the first purchase of this Idempotency-Key', schema: purchaseAccepted },
-    400: { description: 'Not valid, or more than the pool may hold (POOL_CAP_EXCEEDED)' },
+    202: { description: 'Started, or the first purchase of this Idempotency-Key', schema: purchaseStarted },
+    400: { description: 'Not valid, below the smallest purchase (PURCHASE_TOO_SMALL), or more than the pool may hold (POOL_CAP_EXCEEDED)' },
     403: { description: 'For another user, or for an organisation you are not a member of' },
     409: { description: 'The Idempotency-Key was used with another body' },
     503: { description: 'Purchases are switched off, or the workflow engine does not answer; a repeat with the same key is safe' },
@@ -45,37 +46,45 @@ export function purchase(deps: PurchaseDeps): RequestHandler {
   };
 }
 
-type Accepted = z.input<typeof purchaseAccepted>;
+type Accepted = z.input<typeof purchaseStarted>;
 
 /** The row answers a repeated key for ever, also long after the workflow's history is gone. Null: there is no row (yet). */
 async function repeated(deps: PurchaseDeps, order: PurchaseOrder): Promise<Accepted | null> {
   if (order.idempotencyKey === null) return null;
   const record = await deps.purchases.find(order.sagaId);
-  return record && first({ ...record, createdAt: record.createdAt.toISOString() }, record.payloadHash, order);
+  return record && first(viewOfRecord(record), record.payloadHash, order);
 }
 
 async function begin(deps: PurchaseDeps, order: PurchaseOrder): Promise<Accepted> {
+  requireSmallest(order, deps.paymentMethods);
   const room = await deps.ledger.room(poolOf(order));
   if (room !== null && order.tokens > room.cap - room.used) {
     // The room may be gone because of this very purchase, begun by a parallel request with the same key.
     const earlier = await repeated(deps, order);
     if (earlier) return earlier;
     const free = Math.max(0, room.cap - room.used);
-    throw new Problem('POOL_CAP_EXCEEDED', `The pool may take ${free} more tokens; nothing was charged`, {
-      policy: 'pool-cap',
-      limit: room.cap,
-      used: room.used,
-    });
+    throw new Problem(
+      'POOL_CAP_EXCEEDED',
+      `The pool may take ${free} more tokens; nothing was charged.${cannotBuyAtAll(order, room.cap, deps.paymentMethods)}`,
+      {
+        policy: 'pool-cap',
+        limit: room.cap,
+        used: room.used,
+      },
+    );
   }
   const started = await askEngine(order.sagaId, () => deps.engine.start(order));
-  if (started === 'STARTED') return { sagaId: order.sagaId, status: 'STARTED', createdAt: order.createdAt };
+  if (started === 'STARTED') return { sagaId: order.sagaId, status: 'STARTED', createdAt: order.createdAt, ...amountOf(order) };
   const earlier = await findSaga(deps, order.sagaId);
   if (!earlier) throw new Problem('ENGINE_UNAVAILABLE', 'The first purchase of this key cannot be read yet', { retryAfterSeconds: 1 });
   return first(earlier.view, earlier.payloadHash, order);
 }
 
-function first(saga: Pick<Accepted, 'status' | 'createdAt'>, payloadHash: string, order: PurchaseOrder): Accepted {
-  if (payloadHash === order.payloadHash) return { sagaId: order.sagaId, status: saga.status, createdAt: saga.createdAt };
+function first(saga: SagaView, payloadHash: string, order: PurchaseOrder): Accepted {
+  if (payloadHash === order.payloadHash) {
+    const { status, createdAt, amountCents, currency, simulated } = saga;
+    return { sagaId: order.sagaId, status, createdAt, amountCents, currency, simulated };
+  }
   throw new Problem('IDEMPOTENCY_KEY_REUSED', 'This Idempotency-Key belongs to a purchase with another body', { sagaId: order.sagaId });
 }
 

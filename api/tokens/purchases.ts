@@ -3,9 +3,11 @@ import type { Operation } from '../http/openapi.js';
 import type { PurchaseDeps } from './purchase-deps.js';
 import { approveOperation, cancel, cancelOperation, retryOperation, signal } from './purchase-messages.js';
 import { purchaseById, purchaseByIdOperation, purchases, purchasesOperation } from './purchase-queries.js';
+import { prices, pricesOperation } from './prices.js';
 import { purchase, purchaseOperation } from './purchase-route.js';
 
 export const purchaseOperations: Operation[] = [
+  pricesOperation,
   purchaseOperation,
   purchaseByIdOperation,
   purchasesOperation,
@@ -13,6 +15,11 @@ export const purchaseOperations: Operation[] = [
   approveOperation,
   retryOperation,
 ];
+
+/** What anyone may ask. Mount before `authenticate`. */
+export function publicPurchaseRoutes({ config, paymentMethods }: Pick<PurchaseDeps, 'config' | 'paymentMethods'>): Router {
+  return Router().get(pricesOperation.path, prices(config, paymentMethods));
+}
 
 /** The purchase routes of the token service, with their full paths. Mount behind `authenticate`. */
 export function purchaseRoutes(deps: PurchaseDeps): Router {

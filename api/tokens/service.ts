@@ -35,7 +35,8 @@ export interface TokenServiceOptions {
   quota: QuotaStore;
   memberships: Memberships;
   authenticate: RequestHandler;
-  purchases: { routes: Router; operations: readonly Operation[] };
+  /** `open`: what needs no caller */
+  purchases: { open: Router; routes: Router; operations: readonly Operation[] };
   readiness: Record<string, () => Promise<unknown>>;
 }
 
@@ -70,6 +71,7 @@ export function createTokensApp(options: TokenServiceOptions): ServiceApp {
       router.get('/api/v1/tokens/status', (_req, res) => {
         res.json({ service: 'token-service', status: 'ok', timestamp: new Date().toISOString(), version: options.version });
       });
+      router.use(options.purchases.open);
       router.use('/api/v1/tokens', options.authenticate);
       router.post(
         '/api/v1/tokens/consume',

@@ -1,13 +1,13 @@
+import { CURRENCY, LARGEST_PURCHASE_TOKENS } from '../../domain/pricing.js';
+import { TIERS } from '../../domain/tiers.js';
 import { idempotencyKey, providerName, timestamp, uuid, z } from './common.js';
-
-export const MAX_PURCHASE_TOKENS = 1_000_000;
 
 export const purchaseBody = z
   .object({
     userId: uuid.describe('Who buys: yourself, or anyone for an ADMIN'),
     orgId: uuid.nullish().describe('Fill the pool of this organisation, of which you are a member, instead of your own'),
     provider: providerName,
-    tokens: z.int().min(1).max(MAX_PURCHASE_TOKENS),
+    tokens: z.int().min(1).max(LARGEST_PURCHASE_TOKENS),
     paymentMethod: z
       .string()
       .min(1)
@@ -24,6 +24,14 @@ export const purchaseHeaders = z.object({
 export const sagaStatus = z.enum(['STARTED', 'PAYMENT_RESERVED', 'TOKENS_ALLOCATED', 'COMPLETED', 'FAILED']);
 
 export const purchaseAccepted = z.object({ sagaId: uuid, status: sagaStatus, createdAt: timestamp }).openapi('PurchaseAccepted');
+
+const amount = {
+  amountCents: z.int().describe('Integer cents of `currency`'),
+  currency: z.literal(CURRENCY),
+  simulated: z.boolean().describe('The payment is simulated: nobody pays'),
+};
+
+export const purchaseStarted = purchaseAccepted.extend(amount).openapi('PurchaseStarted');
 
 export const failureReason = z.enum([
   'PAYMENT_DECLINED',
@@ -42,7 +50,7 @@ export const purchaseView = z
     orgId: uuid.nullable(),
     provider: providerName,
     tokens: z.int(),
-    amountCents: z.int().optional().describe('US cents'),
+    ...amount,
     idempotencyKey: z.string().nullable(),
     status: sagaStatus,
     failureReason: failureReason.optional(),
@@ -66,3 +74,29 @@ export const purchasePage = z.object({
   items: z.array(purchaseView),
   nextCursor: z.string().nullable().describe('null: there are no older ones'),
 });
+
+const priced = z.object({ tokens: z.int(), amountCents: z.int() });
+
+export const priceList = z
+  .object({
+    currency: z.literal(CURRENCY),
+    rounding: z.string(),
+    paymentProvider: z.enum(['simulator', 'stripe']),
+    simulated: z.boolean().describe('Payments are simulated: nobody pays'),
+    minimumCents: z.int().describe('The smallest amount that the payment provider takes'),
+    minTokens: z.int().describe('The smallest purchase of any provider'),
+    maxTokens: z.int(),
+    approvalAboveTokens: z.int().nullable().describe('Larger purchases wait for an approval; null: none does'),
+    paymentMethods: z.array(z.object({ id: z.string(), label: z.string() })),
+    items: z.array(
+      z.object({
+        provider: providerName,
+        centsPerMillionTokens: z.int(),
+        smallest: priced,
+        largest: priced,
+        packages: z.array(priced),
+        tiersThatCannotBuy: z.array(z.enum(TIERS)).describe('Tiers whose pool may never hold the smallest purchase'),
+      }),
+    ),
+  })
+  .openapi('PriceList');

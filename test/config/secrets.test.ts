@@ -145,7 +145,10 @@ describe('all logs of the whole system at level trace', function () {
     await request('GET', `/api/v1/tokens/quota?${owned}`, { headers: { Authorization: `Basic ${secret('basic credentials', fresh())}` } });
 
     const buy = (paymentMethod: string) =>
-      request('POST', '/api/v1/tokens/purchase', { token, body: { userId: ada.userId, provider: 'openai', tokens: 5_000, paymentMethod } });
+      request('POST', '/api/v1/tokens/purchase', {
+        token,
+        body: { userId: ada.userId, provider: 'openai', tokens: 100_000, paymentMethod },
+      });
     stripe.failAfter.set('/capture', 1);
     const sagas = [await buy('pm_card_visa'), await buy('pm_card_chargeDeclined')];
     assert.deepEqual(

@@ -32,6 +32,7 @@ describe('gateway callers and headers', () => {
       ['POST', '/api/v1/auth/login'],
       ['GET', '/oauth2/jwks'],
       ['GET', '/api/v1/tokens/status'],
+      ['GET', '/api/v1/tokens/prices'],
       ['GET', '/api/v1/analytics/health'],
     ] as const) {
       assert.equal((await fetch(gateway.url + path, { method })).status, 200, path);

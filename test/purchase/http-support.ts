@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import type { Client } from '@temporalio/client';
+import type { PaymentMethods } from '../../activities/purchase-ports.js';
 import { simulatedMethods } from '../../adapters/payments/simulated-methods.js';
 import { createPurchaseLedger } from '../../adapters/postgres/ledger-purchases.js';
 import { createPurchaseReader } from '../../adapters/postgres/sagas.js';
 import { createPurchaseEngine } from '../../adapters/temporal/purchases.js';
 import { createServiceApp, listen, type RunningServer } from '../../api/http/service.js';
-import { purchaseOperations, purchaseRoutes } from '../../api/tokens/purchases.js';
+import type { PurchaseDeps } from '../../api/tokens/purchase-deps.js';
+import { publicPurchaseRoutes, purchaseOperations, purchaseRoutes } from '../../api/tokens/purchases.js';
 import { loadConfig } from '../../config.js';
 import { createLogger } from '../../telemetry/log.js';
 import type { Bench } from './bench.js';
@@ -31,14 +33,17 @@ export interface Api {
 }
 
 /** The purchase routes on a real server. Who calls is taken from a header here; proving it is what the tests of auth are about. */
-export function withApi(bench: Bench, settings: { client?: () => Client; env?: NodeJS.ProcessEnv; deadlineMs?: number } = {}): Api {
+export function withApi(
+  bench: Bench,
+  settings: { client?: () => Client; env?: NodeJS.ProcessEnv; deadlineMs?: number; paymentMethods?: PaymentMethods } = {},
+): Api {
   const orgs = new Map<string, string[]>();
   let server: RunningServer | undefined;
   before('the API', async () => {
     const config = loadConfig(settings.env ?? {});
     const client = settings.client?.() ?? bench.temporal().client;
     const { deadlineMs } = settings;
-    const routes = purchaseRoutes({
+    const deps: PurchaseDeps = {
       config,
       memberships: {
         isMember: (userId, orgId) => Promise.resolve(orgs.get(orgId)?.includes(userId) ?? false),
@@ -49,9 +54,9 @@ export function withApi(bench: Bench, settings: { client?: () => Client; env?: N
       quota: { ownerExists: () => Promise.resolve(true) },
       purchases: createPurchaseReader(bench.pool()),
       engine: createPurchaseEngine({ client, taskQueue: bench.taskQueue, ...(deadlineMs && { deadlineMs }) }),
-      paymentMethods: simulatedMethods,
+      paymentMethods: settings.paymentMethods ?? simulatedMethods,
       clock: () => new Date(),
-    });
+    };
     const app = createServiceApp({
       name: 'tokens',
       title: 'Purchases',
@@ -60,12 +65,13 @@ export function withApi(bench: Bench, settings: { client?: () => Client; env?: N
       operations: purchaseOperations,
       serverUrl: 'http://127.0.0.1',
       routes: (router) => {
+        router.use(publicPurchaseRoutes(deps));
         router.use((req, res, next) => {
           const person = JSON.parse(String(req.headers['x-test-person'])) as Person;
           res.locals.caller = { ...person, username: 'someone', orgs: [], apiKeyId: null, keyTier: null };
           next();
         });
-        router.use(routes);
+        router.use(purchaseRoutes(deps));
       },
     });
     server = await listen(app, '127.0.0.1', 0);

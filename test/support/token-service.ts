@@ -114,7 +114,7 @@ export async function startTokenServiceRig(options: RigOptions): Promise<TokenSe
     quota: createQuotaStore(database),
     memberships: createMemberships(database),
     authenticate: saysWhoItIs,
-    purchases: { routes: Router(), operations: [] },
+    purchases: { open: Router(), routes: Router(), operations: [] },
     readiness: {},
   });
   const url = `http://127.0.0.1:${server.port}`;
