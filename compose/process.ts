@@ -7,6 +7,7 @@ import { reportCertificates, serveMetrics } from './metrics.js';
 import { startTracing } from './tracing.js';
 import { createResources } from './resources.js';
 import type { Compose, Service } from './service.js';
+import { hearStrayErrors } from './stray-errors.js';
 
 export interface Lifecycle {
   /** Runs at the end, latest first; may be called at any time before it */
@@ -54,6 +55,13 @@ export function createLifecycle(onMessage: (line: string) => void, onError: (err
       return stoppedAt !== null;
     },
   };
+  hearStrayErrors(
+    (error) => onError(new Error(`an error that nobody listened for: ${error.message}`, { cause: error })),
+    (error) => {
+      onError(error);
+      lifecycle.stop('Stopping: a fault of the program', 1);
+    },
+  );
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(signal, () => {
       if (stoppedAt === null) lifecycle.stop('Stopping', 0);

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
-import pg from 'pg';
+import { PostgresClient } from '../adapters/postgres/client.js';
 import type { Config } from '../config.js';
 import { lockDataDir } from './lock.js';
 import { startPostgres } from './postgres.js';
@@ -35,7 +35,7 @@ export async function withDatabaseUrl<T>(config: Config, work: (url: string) => 
 }
 
 async function answers(url: string): Promise<boolean> {
-  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 2_000 });
+  const client = new PostgresClient({ connectionString: url, connectionTimeoutMillis: 2_000 });
   try {
     await client.connect();
     return true;

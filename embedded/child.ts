@@ -77,6 +77,8 @@ export async function spawnGuarded(options: GuardedOptions): Promise<GuardedChil
     child.once('exit', (code, signal) => resolve(signal ? `signal ${signal}` : `exit status ${code ?? 0}`));
   });
   await started(child, options.name);
+  // A signal that could not be sent: its end is heard by itself.
+  child.on('error', () => undefined);
   // The pipe must not keep our process alive: when all else is done we may end, and the child with us. Nor may its error end us.
   const pipe = child.stdin as Socket;
   pipe.on('error', () => undefined);

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import pg from 'pg';
+import { PostgresClient } from '../adapters/postgres/client.js';
 import { spawnGuarded, type GuardedChild } from './child.js';
 import { chooseRunner, type Runner } from './os-user.js';
 import { postgresBinaries } from './postgres-binaries.js';
@@ -126,7 +126,7 @@ async function ready(url: string, child: GuardedChild): Promise<void> {
   let end: string | null = null;
   void child.ended.then((how) => (end = how));
   for (;;) {
-    const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 2_000 });
+    const client = new PostgresClient({ connectionString: url, connectionTimeoutMillis: 2_000 });
     try {
       await client.connect();
       const found = await client.query("SELECT 1 FROM pg_database WHERE datname = 'leaky'");

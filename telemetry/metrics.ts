@@ -85,6 +85,11 @@ export const metrics = {
     labelNames: ['policy'],
     registers,
   }),
+  strayErrors: new Counter({
+    name: 'leaky_stray_errors_total',
+    help: 'Errors of connections and streams that nobody listened for; each is in the log, and the process goes on',
+    registers,
+  }),
   redisAway: new Gauge({ name: 'leaky_redis_away', help: '1 while Redis does not decide on limits for this process', registers }),
   decisionsWithoutRedis: new Counter({
     name: 'leaky_decisions_without_redis_total',

@@ -1,6 +1,7 @@
-import { auth, Client, policies, types, type ClientOptions } from 'cassandra-driver';
+import { auth, Client, errors, policies, types, type ClientOptions } from 'cassandra-driver';
 import { ConstantBackoff, handleWhen, retry, timeout, TimeoutStrategy, wrap } from 'cockatiel';
 import type { ConnectionOptions } from 'node:tls';
+import { recogniseOutages } from '../../platform/outages.js';
 
 const CONSISTENCIES = {
   LOCAL_QUORUM: types.consistencies.localQuorum,
@@ -30,6 +31,22 @@ export interface CassandraOptions {
 }
 
 const RETRY_EVERY_MS = 500;
+
+const { responseErrorCodes: codes } = types;
+/** What nodes answer when too few of them are there, or have time, for what was asked. */
+const AWAY = new Set<number>([
+  ...[codes.unavailableException, codes.overloaded, codes.isBootstrapping, codes.truncateError, codes.serverError],
+  ...[codes.readTimeout, codes.writeTimeout, codes.readFailure, codes.writeFailure],
+]);
+
+recogniseOutages('cassandra', (error) => {
+  if (error instanceof errors.ResponseError) return AWAY.has(error.code);
+  return (
+    error instanceof errors.NoHostAvailableError ||
+    error instanceof errors.OperationTimedOutError ||
+    error instanceof errors.BusyConnectionError
+  );
+});
 
 /** @throws Error when no node answers in `patienceMs`, or at once when that would change nothing */
 export async function connectCassandra(options: CassandraOptions): Promise<Client> {

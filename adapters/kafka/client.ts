@@ -1,5 +1,6 @@
 import { Kafka, logLevel, type KafkaConfig, type LogEntry, type RetryOptions } from 'kafkajs';
 import { ConfigError, type Config } from '../../config.js';
+import { recogniseOutages } from '../../platform/outages.js';
 import type { Logger } from '../../telemetry/log.js';
 
 export interface KafkaLimits {
@@ -8,6 +9,12 @@ export interface KafkaLimits {
   /** Also of connecting, where what a producer or a consumer is given does not count */
   retry: RetryOptions;
 }
+
+/** The driver says itself what may pass; that its own attempts were not enough is no reason to think otherwise. */
+recogniseOutages('kafka', (error) => {
+  const { retriable } = error as { retriable?: unknown };
+  return error.name.startsWith('KafkaJS') && (retriable === true || error.name === 'KafkaJSNumberOfRetriesExceeded');
+});
 
 const CONNECTION_TIMEOUT_MS = 2_000;
 const AUTHENTICATION_TIMEOUT_MS = 5_000;

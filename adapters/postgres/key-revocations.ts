@@ -1,7 +1,8 @@
-import pg from 'pg';
+import type pg from 'pg';
 import type { KeyEnding, KeyRevocations } from '../../api/http/key-revocations.js';
 import type { Logger } from '../../telemetry/log.js';
 import { createEndingListeners } from '../memory/ending-listeners.js';
+import { PostgresClient } from './client.js';
 import { KEY_ENDINGS_CHANNEL } from './key-endings.js';
 
 export interface PostgresKeyRevocations extends KeyRevocations {
@@ -31,7 +32,7 @@ export async function createPostgresKeyRevocations(url: string, log: Logger): Pr
   let timer: NodeJS.Timeout | undefined;
 
   const connect = async (): Promise<void> => {
-    const fresh = new pg.Client({
+    const fresh = new PostgresClient({
       connectionString: url,
       application_name: LISTENER_NAME,
       connectionTimeoutMillis: 2_000,

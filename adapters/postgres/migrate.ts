@@ -1,6 +1,7 @@
 import { runner } from 'node-pg-migrate';
 import path from 'node:path';
 import { projectRoot } from '../../root.js';
+import { PostgresClient } from './client.js';
 
 /** The SQL files are read from the source tree: compiled code runs from dist/, which holds no SQL. */
 const folder = path.join(projectRoot, 'adapters/postgres/migrations');
@@ -8,13 +9,15 @@ const folder = path.join(projectRoot, 'adapters/postgres/migrations');
 /** Brings the schema up to date; safe to run from several processes at once (advisory lock). Returns the names applied. */
 export async function migrate(databaseUrl: string): Promise<string[]> {
   const silent = () => undefined;
+  const client = new PostgresClient({ connectionString: databaseUrl });
+  await client.connect();
   const applied = await runner({
-    databaseUrl,
+    dbClient: client,
     dir: folder,
     direction: 'up',
     migrationsTable: 'schema_migrations',
     count: Infinity,
     logger: { debug: silent, info: silent, warn: silent, error: silent },
-  });
+  }).finally(() => client.end());
   return applied.map((migration) => migration.name);
 }

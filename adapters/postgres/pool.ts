@@ -1,4 +1,5 @@
 import pg from 'pg';
+import { PostgresClient } from './client.js';
 import { tracePool } from './traced-pool.js';
 
 export type Database = pg.Pool;
@@ -23,6 +24,7 @@ const CLIENT_MARGIN_MS = 1_000;
 
 export function createPool(url: string, size: number, { statementTimeoutMs = 8_000, connectTimeoutMs = 5_000 }: PoolLimits = {}): Database {
   const pool = new pg.Pool({
+    Client: PostgresClient,
     connectionString: url,
     max: size,
     connectionTimeoutMillis: connectTimeoutMs,
@@ -33,7 +35,7 @@ export function createPool(url: string, size: number, { statementTimeoutMs = 8_0
     // A process that stops in the middle of a transaction must not keep its locks.
     idle_in_transaction_session_timeout: statementTimeoutMs + CLIENT_MARGIN_MS,
   });
-  // An idle connection that breaks (server restart) is dropped by the pool; without a listener the process would end.
+  // An idle connection that breaks (server restart) is dropped by the pool, which says so as an error of its own.
   pool.on('error', () => undefined);
   return tracePool(pool);
 }

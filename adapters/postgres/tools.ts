@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import path from 'node:path';
-import pg from 'pg';
+import { PostgresClient } from './client.js';
 
 /** pg_dump and pg_restore are missing or too old for the server; the message says what to do. */
 export class ToolError extends Error {
@@ -61,7 +61,7 @@ function majorOf(command: string, searchPath: string): Promise<number | null> {
 }
 
 async function serverMajor(url: string): Promise<number> {
-  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5_000 });
+  const client = new PostgresClient({ connectionString: url, connectionTimeoutMillis: 5_000 });
   await client.connect();
   try {
     const { rows } = await client.query<{ server_version_num: string }>('SHOW server_version_num');

@@ -1,9 +1,21 @@
 import { Cluster, Redis, ReplyError, type RedisOptions } from 'ioredis';
 import { ConfigError, type Config } from '../../config.js';
+import { recogniseOutages } from '../../platform/outages.js';
 import type { Logger } from '../../telemetry/log.js';
 import { activeTracer, traced } from '../../telemetry/tracing.js';
 
 export type RedisClient = Redis | Cluster;
+
+/** The driver has no classes for these; those that it has are named as in its sources. */
+const NAMES = new Set(['MaxRetriesPerRequestError', 'ClusterAllFailedError']);
+const MESSAGES =
+  /^(?:Connection is closed|Stream isn't writeable|Command timed out|Socket timeout|None of startup nodes|Cluster is |Cluster isn't ready|Node is disconnected|Too many Cluster redirections)/;
+/** Of a server that is there and cannot serve now. */
+const REPLIES = /^(?:LOADING|CLUSTERDOWN|MASTERDOWN|READONLY|TRYAGAIN|OOM|MISCONF|BUSY|NOREPLICAS)\b/;
+
+recogniseOutages('redis', (error) =>
+  error instanceof ReplyError ? REPLIES.test(error.message) : NAMES.has(error.name) || MESSAGES.test(error.message),
+);
 
 const CONNECT_TIMEOUT_MS = 1_000;
 /** How long a start waits for Redis before it goes on without. */

@@ -1,6 +1,7 @@
-import { Client } from '@temporalio/client';
+import { Client, isGrpcServiceError } from '@temporalio/client';
 import type { DataConverter } from '@temporalio/common';
 import { NativeConnection, type NativeConnectionOptions, type TLSConfig } from '@temporalio/worker';
+import { recogniseOutages } from '../../platform/outages.js';
 import { measuredStarts } from './measured-starts.js';
 import { tracedStarts } from './tracing.js';
 import { retry, handleAll, ConstantBackoff, timeout, TimeoutStrategy, wrap } from 'cockatiel';
@@ -31,6 +32,11 @@ export interface TemporalOptions {
 }
 
 const RETRY_EVERY_MS = 100;
+
+/** gRPC: cancelled by the transport, deadline exceeded, resource exhausted, aborted, unavailable. */
+const AWAY = new Set([1, 4, 8, 10, 14]);
+
+recogniseOutages('temporal', (error) => error.name === 'TransportError' || (isGrpcServiceError(error) && AWAY.has(error.code)));
 
 /** @throws Error when no server answers in `patienceMs` */
 export async function connectTemporal(options: TemporalOptions, signal?: AbortSignal): Promise<Temporal> {

@@ -1,9 +1,9 @@
 import type { ErrorRequestHandler, RequestHandler, Response } from 'express';
 import { z } from 'zod';
 import { ERRORS, Problem, type ErrorCode, type FieldError, type ProblemExtras } from '../../contracts/errors.js';
+import { isOutage } from '../../platform/outages.js';
 import type { Logger } from '../../telemetry/log.js';
 import { metrics } from '../../telemetry/metrics.js';
-import { isOutage } from './outage.js';
 
 const TYPE_BASE = 'https://leaky-tokens.dev/problems/';
 const kebab = (code: string) => code.toLowerCase().replaceAll('_', '-');

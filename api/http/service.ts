@@ -105,12 +105,16 @@ export async function listen(app: RequestListener, host: string, port: number): 
     app,
   );
   server.on('clientError', answerClientError);
+  // An answer that is written to after its end says so by an error of its own.
+  server.prependListener('request', (_req, res) => res.on('error', () => undefined));
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) =>
       reject(error.code === 'EADDRINUSE' ? new Error(`Port ${port} on ${host} is already in use`, { cause: error }) : error),
     );
     server.listen({ host, port, backlog: 4096 }, resolve);
   });
+  // A connection that could not be accepted, for want of file descriptors: the next one may be.
+  server.on('error', () => undefined);
   return { port: (server.address() as AddressInfo).port, close: (graceMs) => closeServer(server, graceMs) };
 }
 
