@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import { describeVariable, isAmbient, type Variable } from './config/describe.js';
+import { describeVariable, isAmbient, textFault, type Variable } from './config/describe.js';
 import { secretsIn, shown } from './config/secrets.js';
-import { environmentSchema, sections, shape } from './config/sections.js';
+import { environmentSchema, rules, sections, shape, type Environment } from './config/sections.js';
 import { gatherSettings, type Settings } from './config/sources.js';
 
 /**
@@ -29,12 +29,39 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env): Config
 /** @throws ConfigError as `loadConfig` does; `warnings` name variables of the environment that nothing reads */
 export function readConfig(environment: NodeJS.ProcessEnv = process.env): { config: Config; warnings: string[] } {
   const settings = gatherSettings(settable, environment);
-  const parsed = environmentSchema.safeParse(textsOf(settings, environment));
-  const faults = [...settings.faults, ...(parsed.error?.issues ?? []).map((issue) => `${issue.path.join('.')}: ${issue.message}`)];
-  if (!parsed.success || faults.length > 0) {
-    throw new ConfigError(`The configuration has ${faults.length} fault(s):\n${faults.map((fault) => `  ${fault}`).join('\n')}`);
+  const { env, faults } = parseVariables(textsOf(settings, environment));
+  const faulty = new Set([...settings.faults.map((fault) => fault.split(':', 1)[0]), ...faults.map(({ name }) => name)]);
+  const found = [...settings.faults, ...faults.map(({ name, message }) => `${name}: ${message}`), ...brokenRules(env, faulty)];
+  if (found.length > 0) throw faultsOf('configuration', found);
+  return { config: { ...shape(env), secrets: secretsIn(variables, settings.values) }, warnings: settings.warnings };
+}
+
+/** One error for all that is wrong with the `configuration`, or the `environment` it came from. */
+export const faultsOf = (what: string, faults: readonly string[]): ConfigError =>
+  new ConfigError(`The ${what} has ${faults.length} fault(s):\n${faults.map((fault) => `  ${fault}`).join('\n')}`);
+
+/** Each by itself, so that a faulty one hides no fault of the others; the environment is complete only when there is none. */
+function parseVariables(texts: Record<string, string | undefined>): { env: Environment; faults: { name: string; message: string }[] } {
+  const env: Record<string, unknown> = {};
+  const faults: { name: string; message: string }[] = [];
+  for (const [name, schema] of Object.entries(variables)) {
+    const text = texts[name];
+    const message = text === undefined ? null : textFault(name, schema, text);
+    const parsed = schema.safeParse(text);
+    if (message !== null) faults.push({ name, message });
+    else if (parsed.success) env[name] = parsed.data;
+    else for (const issue of parsed.error.issues) faults.push({ name, message: issue.message });
   }
-  return { config: { ...shape(parsed.data), secrets: secretsIn(variables, settings.values) }, warnings: settings.warnings };
+  return { env: env as Environment, faults };
+}
+
+function brokenRules(env: Environment, faulty: ReadonlySet<string | undefined>): string[] {
+  return rules
+    .filter(({ of }) => !of.some((name) => faulty.has(name)))
+    .flatMap((rule) => {
+      const fault = rule.fault(env);
+      return fault === null ? [] : [`${rule.of[0]}: ${fault}`];
+    });
 }
 
 function textsOf({ values }: Settings, environment: NodeJS.ProcessEnv): Record<string, string | undefined> {

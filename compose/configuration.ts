@@ -1,18 +1,20 @@
 import { text as readAll } from 'node:stream/consumers';
 import { paymentMethodsOf } from '../adapters/payments/index.js';
-import { ConfigError, explainConfig, listVariables, readConfig, type Config } from '../config.js';
+import { ConfigError, explainConfig, faultsOf, listVariables, readConfig, type Config } from '../config.js';
 import { encrypt, parseKeys } from '../config/encryption.js';
 import type { Variable } from '../config/describe.js';
 import { PROVIDERS } from '../contracts/providers.js';
 import { smallestPurchase, tiersThatCannotBuy } from '../domain/pricing.js';
+import { pathFaults } from './gateway-paths.js';
 
 /** The `leaky config` commands. None shows a secret, and only `check` minds a fault. */
 export const configCommands = {
   /** @throws ConfigError with every fault, unknown variables of the environment included */
   check(): string {
-    const { config, warnings: unread } = readConfig();
-    const warnings = [...unread, ...(config.payments.fault === null ? [] : [config.payments.fault])];
-    if (warnings.length > 0) throw new ConfigError(`The environment has ${warnings.length} fault(s):\n${indent(warnings)}`);
+    const { config, warnings } = readConfig();
+    const faults = [...pathFaults(config), ...(config.payments.fault === null ? [] : [config.payments.fault])];
+    if (faults.length > 0) throw faultsOf('configuration', [...faults, ...warnings]);
+    if (warnings.length > 0) throw faultsOf('environment', warnings);
     return `The configuration is sound.\n${tiersShutOut(config)}`;
   },
 
@@ -50,8 +52,6 @@ function tiersShutOut({ payments }: Config): string {
     )
     .join('');
 }
-
-const indent = (lines: readonly string[]) => lines.map((line) => `  ${line}`).join('\n');
 
 const noteOf = ({ values, secret, description }: Variable) =>
   [description, `(${values}${secret ? ', secret' : ''})`].filter(Boolean).join(' ');

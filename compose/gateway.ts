@@ -1,13 +1,11 @@
-import { operations as analyticsOperations } from '../api/analytics/service.js';
-import { authOperations } from '../api/auth/service.js';
 import { startGateway } from '../api/gateway/start.js';
 import { createServiceFetch, type ServiceFetch } from '../api/http/service-fetch.js';
-import { operations as tokenOperations } from '../api/tokens/operations.js';
-import { purchaseOperations } from '../api/tokens/purchases.js';
+import { gatewayOperations, requireKnownPaths } from './gateway-paths.js';
 import { serverPart, type Compose } from './service.js';
 
 export const composeGateway: Compose = async (resources) => {
   const { config, log } = resources;
+  requireKnownPaths(config);
   const limits = await resources.limits();
   const services = await resources.services();
   const gateway = await startGateway({
@@ -16,7 +14,7 @@ export const composeGateway: Compose = async (resources) => {
     limits: limits.windows(),
     services,
     local: resources.local,
-    operations: [...authOperations, ...tokenOperations, ...purchaseOperations, ...analyticsOperations],
+    operations: gatewayOperations,
     authenticator: await resources.authenticator(),
     readiness: { ...limits.readiness, auth: untilReached(createServiceFetch(services, 'auth')) },
   });

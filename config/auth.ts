@@ -4,7 +4,12 @@ import { count, secret, type Env } from './fields.js';
 export const schema = {
   LEAKY_ADMIN_USERNAME: z.string().min(3).max(50).optional().describe('The first administrator, made at the start when there is none'),
   LEAKY_ADMIN_PASSWORD: secret(
-    z.string().min(8).max(72).optional().describe('Of the first administrator, 8 to 72 bytes; embedded: generated and printed once'),
+    z
+      .string()
+      .min(8)
+      .refine((text) => Buffer.byteLength(text) <= 72, 'at most 72 bytes in UTF-8')
+      .optional()
+      .describe('Of the first administrator, 8 to 72 bytes; embedded: generated and printed once'),
   ),
   LEAKY_JWT_ISSUER: z.string().default('https://leaky-tokens.local').describe('Claim iss of the tokens; all services must agree'),
   LEAKY_JWT_AUDIENCE: z.string().default('leaky-tokens').describe('Claim aud of the tokens; all services must agree'),

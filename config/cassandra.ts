@@ -1,5 +1,7 @@
 import { z } from 'zod';
-import { count, flag, json, list, secret, tlsOptions, tlsSchema, type Env } from './fields.js';
+import { count, flag, json, secret, tlsOptions, tlsRules, tlsSchema, type Env } from './fields.js';
+import { hostPorts } from './network.js';
+import type { Rule } from './rules.js';
 
 /** What `CREATE KEYSPACE` takes: the class, and a number of copies for each data centre, or one for all. */
 const replication = z
@@ -7,7 +9,7 @@ const replication = z
   .refine((map) => typeof map.class === 'string', { path: ['class'], message: 'required, such as NetworkTopologyStrategy' });
 
 export const schema = {
-  LEAKY_CASSANDRA_CONTACT_POINTS: list().describe('host:port, comma-separated. Unset: usage is kept in PostgreSQL'),
+  LEAKY_CASSANDRA_CONTACT_POINTS: hostPorts().describe('host:port, comma-separated. Unset: usage is kept in PostgreSQL'),
   LEAKY_CASSANDRA_KEYSPACE: z
     .string()
     .regex(/^[a-z][a-z0-9_]{0,47}$/, 'lower-case letters, digits and _, at most 48')
@@ -28,6 +30,15 @@ export const schema = {
   LEAKY_CASSANDRA_TLS: flag(false).describe('Encrypt the connections and check the certificates of the servers'),
   ...tlsSchema('LEAKY_CASSANDRA'),
 };
+
+export const rules: Rule<Env<typeof schema>>[] = [
+  ...tlsRules('LEAKY_CASSANDRA', (env: Env<typeof schema>) => env.LEAKY_CASSANDRA_TLS, 'LEAKY_CASSANDRA_TLS', 'LEAKY_CASSANDRA_TLS is off'),
+  {
+    of: ['LEAKY_CASSANDRA_PASSWORD', 'LEAKY_CASSANDRA_USERNAME'],
+    fault: ({ LEAKY_CASSANDRA_PASSWORD: password, LEAKY_CASSANDRA_USERNAME: user }) =>
+      (password === undefined) === (user === undefined) ? null : 'user name and password are set together or not at all',
+  },
+];
 
 export const shape = (env: Env<typeof schema>) => ({
   cassandra: {

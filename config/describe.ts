@@ -53,4 +53,26 @@ function valuesOf(schema: z.ZodType): string {
   return schema instanceof z.ZodURL ? 'URL' : 'text';
 }
 
+/** Node's timers hold 31 bits: a longer one fires at once. */
+const LONGEST_TIMER_MS = 2_147_483_647;
+const TIMER = /_MS$/;
+
+/**
+ * What is wrong with a text, where the schema's own words would not help or it would take what nobody meant: a blank is no 0, 0x10 no
+ * 16, and a time longer than Node's timers can wait none at all. Null: the schema decides.
+ */
+export function textFault(name: string, schema: z.ZodType, text: string): string | null {
+  const leaf = leafOf(schema);
+  if (leaf instanceof z.ZodEnum) return leaf.options.includes(text) ? null : `takes ${valuesOf(leaf)}`;
+  if (!(leaf instanceof z.ZodNumber)) return null;
+  const value = Number(text);
+  if (!/^\d+(?:\.\d+)?$/.test(text.trim()) || !leaf.safeParse(value).success) return `takes ${valuesOf(leaf)}`;
+  return TIMER.test(name) && value > LONGEST_TIMER_MS ? `is ${LONGEST_TIMER_MS} at most, about 24 days` : null;
+}
+
+const leafOf = (schema: z.ZodType): z.ZodType => {
+  const within = inner(schema);
+  return within ? leafOf(within) : schema;
+};
+
 const isFlag = (options: readonly unknown[]) => options.includes('on') && options.includes('off');

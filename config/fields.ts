@@ -1,4 +1,6 @@
+import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { z } from 'zod';
+import type { Rule } from './rules.js';
 
 /**
  * What the sections are made of. A section declares its variables (`schema`) and how the program sees them (`shape`).
@@ -56,18 +58,28 @@ export const json = <T>(inner: z.ZodType<T>, fallback: T) =>
       return z.NEVER;
     });
 
-const pem = () =>
+/** PEM text that Node can read: it would only say so at the first connection. */
+const pem = (read: (text: string) => unknown) =>
   z
     .string()
-    .regex(/-----BEGIN [A-Z ]+-----/, 'not PEM text')
+    .refine((text) => {
+      try {
+        read(text);
+        return /-----BEGIN [A-Z ]+-----/.test(text);
+      } catch {
+        return false;
+      }
+    }, 'not PEM text')
     .optional();
+const certificate = () => pem((text) => new X509Certificate(text));
+const privateKey = () => pem((text) => createPrivateKey(text));
 
 /** TLS towards one kind of server: PEM texts, which `<NAME>_FILE` reads from files. What `node:tls` takes is `tlsOptions`. */
 export function tlsSchema<const Prefix extends string>(prefix: Prefix) {
   return {
-    [`${prefix}_TLS_CA`]: pem().describe('PEM of the authorities that may have signed the server; unset: those of Node'),
-    [`${prefix}_TLS_CERT`]: pem().describe('PEM of the client certificate'),
-    [`${prefix}_TLS_KEY`]: secret(pem().describe('PEM of the key of the client certificate')),
+    [`${prefix}_TLS_CA`]: certificate().describe('PEM of the authorities that may have signed the server; unset: those of Node'),
+    [`${prefix}_TLS_CERT`]: certificate().describe('PEM of the client certificate'),
+    [`${prefix}_TLS_KEY`]: secret(privateKey().describe('PEM of the key of the client certificate')),
     [`${prefix}_TLS_SERVER_NAME`]: z
       .string()
       .optional()
@@ -77,6 +89,31 @@ export function tlsSchema<const Prefix extends string>(prefix: Prefix) {
 
 type Text = z.ZodOptional<z.ZodString>;
 type TlsSchema<Prefix extends string> = Record<`${Prefix}_TLS_${'CA' | 'CERT' | 'KEY' | 'SERVER_NAME'}`, Text>;
+
+/** Settings of TLS that nothing would read, and a certificate without its key. `off` says why TLS is not spoken. */
+export function tlsRules<Prefix extends string, Environment extends Env<TlsSchema<Prefix>>>(
+  prefix: Prefix,
+  isOn: (env: Environment) => boolean,
+  decidedBy: keyof Environment & string,
+  off: string,
+): Rule<Environment>[] {
+  const name = (part: string) => `${prefix}_TLS_${part}` as keyof Environment & string;
+  const parts = ['CA', 'CERT', 'KEY', 'SERVER_NAME'].map(name);
+  return [
+    {
+      of: [...parts, decidedBy],
+      fault: (env) => (parts.some((part) => env[part] !== undefined) && !isOn(env) ? `the settings of TLS mean nothing: ${off}` : null),
+    },
+    {
+      of: [name('CERT'), name('KEY')],
+      fault(env) {
+        const [cert, key] = [env[name('CERT')] as string | undefined, env[name('KEY')] as string | undefined];
+        if (cert === undefined || key === undefined) return cert === key ? null : `and ${name('KEY')} are set together or not at all`;
+        return new X509Certificate(cert).checkPrivateKey(createPrivateKey(key)) ? null : 'is not the certificate of this key';
+      },
+    },
+  ];
+}
 
 export interface TlsOptions {
   readonly ca?: string;

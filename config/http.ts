@@ -1,11 +1,12 @@
-import { count, list, type Env } from './fields.js';
+import { count, type Env } from './fields.js';
+import { origins, trustedProxies } from './network.js';
 
 export const schema = {
-  LEAKY_CORS_ORIGINS: list('*').describe('Comma-separated origins'),
-  LEAKY_TRUST_PROXY: list().describe(
-    "Proxies in front of the gateway whose X-Forwarded-For counts: addresses, networks or 'loopback', comma-separated",
+  LEAKY_CORS_ORIGINS: origins('*', { any: true }).describe('Origins of the pages that may call, comma-separated; * is all'),
+  LEAKY_TRUST_PROXY: trustedProxies('').describe(
+    'Proxies in front of the gateway whose X-Forwarded-For counts: their number, or addresses, networks, loopback, uniquelocal, comma-separated; true: any',
   ),
-  LEAKY_TRUSTED_GATEWAYS: list('loopback').describe('The same for the services behind the gateway: where the gateways are'),
+  LEAKY_TRUSTED_GATEWAYS: trustedProxies('loopback').describe('The same for the services behind the gateway: where the gateways are'),
   LEAKY_BODY_LIMIT_BYTES: count(1_048_576).describe('Larger request bodies are refused with 413'),
 };
 

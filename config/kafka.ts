@@ -1,8 +1,10 @@
 import { z } from 'zod';
-import { count, flag, list, secret, tlsOptions, tlsSchema, type Env } from './fields.js';
+import { count, flag, secret, tlsOptions, tlsRules, tlsSchema, type Env } from './fields.js';
+import { hostPorts } from './network.js';
+import type { Rule } from './rules.js';
 
 export const schema = {
-  LEAKY_KAFKA_BROKERS: list().describe('host:port, comma-separated. Unset: events go straight to the usage store'),
+  LEAKY_KAFKA_BROKERS: hostPorts().describe('host:port, comma-separated. Unset: events go straight to the usage store'),
   LEAKY_KAFKA_TOPIC_PREFIX: z
     .string()
     .regex(/^[A-Za-z0-9._-]{0,100}$/, 'letters, digits, dots, dashes and underscores')
@@ -22,6 +24,24 @@ export const schema = {
   LEAKY_KAFKA_SASL_USERNAME: z.string().optional().describe('Login at the brokers'),
   LEAKY_KAFKA_SASL_PASSWORD: secret(z.string().optional().describe('Password of the login at the brokers')),
 };
+
+export const rules: Rule<Env<typeof schema>>[] = [
+  ...tlsRules('LEAKY_KAFKA', (env: Env<typeof schema>) => env.LEAKY_KAFKA_TLS, 'LEAKY_KAFKA_TLS', 'LEAKY_KAFKA_TLS is off'),
+  {
+    of: ['LEAKY_KAFKA_SASL_MECHANISM', 'LEAKY_KAFKA_SASL_USERNAME', 'LEAKY_KAFKA_SASL_PASSWORD'],
+    fault({ LEAKY_KAFKA_SASL_MECHANISM: mechanism, LEAKY_KAFKA_SASL_USERNAME: user, LEAKY_KAFKA_SASL_PASSWORD: password }) {
+      const parts = [mechanism, user, password].filter((part) => part !== undefined).length;
+      return parts === 0 || parts === 3 ? null : 'mechanism, user name and password are set together or not at all';
+    },
+  },
+  {
+    of: ['LEAKY_KAFKA_MIN_INSYNC_REPLICAS', 'LEAKY_KAFKA_REPLICATION_FACTOR'],
+    fault: (env) =>
+      env.LEAKY_KAFKA_MIN_INSYNC_REPLICAS <= env.LEAKY_KAFKA_REPLICATION_FACTOR
+        ? null
+        : 'is above LEAKY_KAFKA_REPLICATION_FACTOR: no event could ever be stored',
+  },
+];
 
 export const shape = (env: Env<typeof schema>) => ({
   kafka: {

@@ -1,5 +1,7 @@
 import { z } from 'zod';
-import { count, list, port, secret, type Env } from './fields.js';
+import { count, port, secret, type Env } from './fields.js';
+import { origins } from './network.js';
+import type { Rule } from './rules.js';
 
 /** `id:64 hex digits`, separated by commas or white space, so that a file may have one on each line. */
 const keys = z
@@ -27,9 +29,22 @@ export const schema = {
     .describe('Id of the key that encrypts; needed when there are several. "none": decrypt only'),
   LEAKY_CODEC_PORT: port(8085).describe('Port of the codec server'),
   LEAKY_CODEC_TOKEN: secret(z.string().min(16).optional().describe('Lets its bearer use the codec server, beside the tokens of an ADMIN')),
-  LEAKY_CODEC_ORIGINS: list('http://127.0.0.1:8233,http://localhost:8233').describe('Origins of the Temporal Web UI, comma-separated'),
+  LEAKY_CODEC_ORIGINS: origins('http://127.0.0.1:8233,http://localhost:8233', { any: false }).describe(
+    'Origins of the Temporal Web UI, comma-separated',
+  ),
   LEAKY_CODEC_BODY_LIMIT_BYTES: count(8_388_608).describe('A payload may have 2 MB, and its JSON form is a third larger'),
 };
+
+export const rules: Rule<Env<typeof schema>>[] = [
+  {
+    of: ['LEAKY_PAYLOAD_ACTIVE_KEY', 'LEAKY_PAYLOAD_KEYS'],
+    fault({ LEAKY_PAYLOAD_ACTIVE_KEY: active, LEAKY_PAYLOAD_KEYS: keys }) {
+      if (active === undefined) return keys.size > 1 ? `say which of ${[...keys.keys()].join(', ')} encrypts` : null;
+      if (active === 'none' || keys.has(active)) return null;
+      return `${active} is not in LEAKY_PAYLOAD_KEYS${keys.size > 0 ? ` (${[...keys.keys()].join(', ')})` : ', which has none'}`;
+    },
+  },
+];
 
 export const shape = (env: Env<typeof schema>) => ({
   payloads: { keys: env.LEAKY_PAYLOAD_KEYS, activeKey: env.LEAKY_PAYLOAD_ACTIVE_KEY },

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import path from 'node:path';
 import { ambient, count, secret, type Env } from './fields.js';
+import type { Rule } from './rules.js';
 
 export const schema = {
   LEAKY_CONFIG_FILE: z.string().optional().describe('YAML file with any of these variables; the environment goes before it'),
@@ -19,6 +20,16 @@ export const schema = {
 };
 
 export type ProcessEnv = Env<typeof schema>;
+
+export const rules: Rule<Env<typeof schema>>[] = [
+  {
+    of: ['LEAKY_SHUTDOWN_LIMIT_MS', 'LEAKY_SHUTDOWN_GRACE_MS', 'LEAKY_SHUTDOWN_DELAY_MS'],
+    fault: ({ LEAKY_SHUTDOWN_LIMIT_MS: limit, LEAKY_SHUTDOWN_GRACE_MS: grace, LEAKY_SHUTDOWN_DELAY_MS: delay }) =>
+      delay + grace < limit
+        ? null
+        : `must be above LEAKY_SHUTDOWN_DELAY_MS and LEAKY_SHUTDOWN_GRACE_MS together (${delay + grace}), or the grace is cut short`,
+  },
+];
 
 export const shape = (env: Env<typeof schema>) => ({
   dataDir: path.resolve(env.LEAKY_DATA_DIR),

@@ -1,6 +1,8 @@
 import { z } from 'zod';
 import { local, type AddressEnv } from './addresses.js';
 import { count, secret, type Env } from './fields.js';
+import { baseUrl } from './network.js';
+import { isPublicHost, type Rule } from './rules.js';
 
 export const schema = {
   LEAKY_PROVIDER_TIMEOUT_MS: count(5_000).describe('Limit of one try'),
@@ -10,19 +12,35 @@ export const schema = {
   LEAKY_PROVIDER_BREAKER_WINDOW_MS: count(10_000, 1_000).describe('The breaker judges the calls of this window'),
   LEAKY_PROVIDER_BREAKER_MINIMUM_CALLS: count(20).describe('Fewer calls in the window never open the breaker'),
   LEAKY_PROVIDER_BREAKER_OPEN_MS: count(30_000).describe('How long the breaker stays open before a trial call'),
-  LEAKY_OPENAI_BASE_URL: z.url().optional().describe('Where OpenAI is; unset: the stub'),
+  LEAKY_OPENAI_BASE_URL: baseUrl().optional().describe('Where OpenAI is; unset: the stub'),
   LEAKY_OPENAI_API_KEY: secret(z.string().default('stub').describe('Sent to OpenAI')),
   LEAKY_OPENAI_MODEL: z.string().default('gpt-4o-mini').describe('Model that answers consumptions'),
-  LEAKY_GEMINI_BASE_URL: z.url().optional().describe('Where Gemini is; unset: the stub'),
+  LEAKY_GEMINI_BASE_URL: baseUrl().optional().describe('Where Gemini is; unset: the stub'),
   LEAKY_GEMINI_API_KEY: secret(z.string().default('stub').describe('Sent to Gemini')),
   LEAKY_GEMINI_MODEL: z.string().default('gemini-2.0-flash').describe('Model that answers consumptions'),
-  LEAKY_QWEN_BASE_URL: z.url().optional().describe('Where Qwen is; unset: the stub'),
+  LEAKY_QWEN_BASE_URL: baseUrl().optional().describe('Where Qwen is; unset: the stub'),
   LEAKY_QWEN_API_KEY: secret(z.string().default('stub').describe('Sent to Qwen')),
   LEAKY_QWEN_MODEL: z.string().default('qwen-plus').describe('Model that answers consumptions'),
   LEAKY_STUB_LATENCY_MS: count(0, 0).describe('How long the stubs take to answer'),
 };
 
 export type ProviderEnv = Env<typeof schema>;
+
+const STUB_KEY = 'stub';
+
+/** A provider on the internet answers 401 to the key of the stubs, after a call has been accepted. */
+const needsKey = (name: 'OPENAI' | 'GEMINI' | 'QWEN'): Rule<Env<typeof schema>> => ({
+  of: [`LEAKY_${name}_API_KEY`, `LEAKY_${name}_BASE_URL`],
+  fault(env) {
+    const [url, key] = [env[`LEAKY_${name}_BASE_URL`], env[`LEAKY_${name}_API_KEY`]];
+    if (url === undefined) return null;
+    const { protocol, hostname } = new URL(url);
+    const real = protocol === 'https:' || isPublicHost(hostname);
+    return real && (key === STUB_KEY || key.trim() === '') ? `required for ${hostname}` : null;
+  },
+});
+
+export const rules = [needsKey('OPENAI'), needsKey('GEMINI'), needsKey('QWEN')];
 
 export const shape = (env: Env<typeof schema> & AddressEnv) => ({
   providers: {

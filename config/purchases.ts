@@ -1,8 +1,10 @@
 import { z } from 'zod';
 import { count, secret, type Env } from './fields.js';
+import { baseUrl } from './network.js';
 import { silentSimulator } from './payment-choice.js';
 import type { ProcessEnv } from './process.js';
 import type { ProviderEnv } from './providers.js';
+import type { Rule } from './rules.js';
 
 export const schema = {
   LEAKY_PURCHASE_LIMIT_SECONDS: count(600).describe('A purchase that is not paid by then is undone'),
@@ -14,8 +16,21 @@ export const schema = {
       'Who takes the money. Unset: the simulator (nobody pays), on a machine of its own with stubs for providers; else it must be said',
     ),
   LEAKY_STRIPE_API_KEY: secret(z.string().optional().describe('Required when LEAKY_PAYMENTS is stripe')),
-  LEAKY_STRIPE_BASE_URL: z.url().optional().describe("Unset: Stripe's own address"),
+  LEAKY_STRIPE_BASE_URL: baseUrl().optional().describe("Unset: Stripe's own address"),
 };
+
+export const rules: Rule<Env<typeof schema>>[] = [
+  {
+    of: ['LEAKY_STRIPE_API_KEY', 'LEAKY_PAYMENTS'],
+    fault({ LEAKY_PAYMENTS: payments, LEAKY_STRIPE_API_KEY: key }) {
+      if (payments !== 'stripe') return null;
+      if (!key) return 'required when LEAKY_PAYMENTS is stripe';
+      if (key.startsWith('pk_'))
+        return 'is a publishable key, which can take no money: a secret key (sk_…) or a restricted one (rk_…) is needed';
+      return null;
+    },
+  },
+];
 
 export const shape = (env: Env<typeof schema> & ProviderEnv & ProcessEnv) => ({
   payments: {

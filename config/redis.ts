@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { count, flag, secret, tlsOptions, tlsSchema, type Env, type TlsOptions } from './fields.js';
+import { count, flag, secret, tlsOptions, tlsRules, tlsSchema, type Env, type TlsOptions } from './fields.js';
+import type { Rule } from './rules.js';
 
 export const schema = {
   LEAKY_REDIS_URL: secret(
@@ -60,6 +61,21 @@ function faultOf(text: string): string | null {
     return 'not a URL, or one with host:port items after it, separated by commas';
   }
 }
+
+const isSecure = (env: Env<typeof schema>) => env.LEAKY_REDIS_URL?.startsWith('rediss://') === true;
+
+export const rules: Rule<Env<typeof schema>>[] = [
+  ...tlsRules('LEAKY_REDIS', isSecure, 'LEAKY_REDIS_URL', 'LEAKY_REDIS_URL does not begin with rediss://'),
+  {
+    of: ['LEAKY_REDIS_URL', 'LEAKY_REDIS_CLUSTER'],
+    fault({ LEAKY_REDIS_URL: url, LEAKY_REDIS_CLUSTER: cluster }) {
+      if (url === undefined) return null;
+      const { nodes, db } = parse(url);
+      if (cluster) return db === 0 ? null : 'a Redis Cluster has database 0 only';
+      return nodes.length === 1 ? null : 'several nodes need LEAKY_REDIS_CLUSTER=true';
+    },
+  },
+];
 
 export const shape = (env: Env<typeof schema>) => {
   const address = env.LEAKY_REDIS_URL === undefined ? null : parse(env.LEAKY_REDIS_URL);

@@ -15,6 +15,7 @@ import * as process from './process.js';
 import * as providers from './providers.js';
 import * as purchases from './purchases.js';
 import * as redis from './redis.js';
+import type { Rule } from './rules.js';
 import * as schedules from './schedules.js';
 import * as telemetry from './telemetry.js';
 import * as temporal from './temporal.js';
@@ -65,6 +66,9 @@ export const environmentSchema = z.object({
 });
 
 export type Environment = z.output<typeof environmentSchema>;
+
+/** What must hold between variables: of every section that says so. */
+export const rules = Object.values(sections).flatMap((section) => ('rules' in section ? (section.rules as Rule<Environment>[]) : []));
 
 export const shape = (env: Environment) => ({
   ...addresses.shape(env),

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { flag, secret, type Env } from './fields.js';
+import { baseUrl } from './network.js';
 
 const LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 
@@ -27,8 +28,7 @@ export const schema = {
     .optional()
     .describe('Serves /metrics of the process there and nowhere else; unset: on the port of each service'),
   LEAKY_ENGINE_METRICS: flag(true).describe("The Temporal SDK's own metrics as part of /metrics"),
-  LEAKY_OTLP_ENDPOINT: z
-    .url({ protocol: /^https?$/ })
+  LEAKY_OTLP_ENDPOINT: baseUrl()
     .optional()
     .describe('Base URL of an OpenTelemetry collector (OTLP over HTTP, usually port 4318). Unset: no traces'),
   LEAKY_OTLP_HEADERS: secret(headers).describe('Sent to the collector: name=value, comma-separated; for logins'),

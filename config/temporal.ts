@@ -1,8 +1,10 @@
 import { z } from 'zod';
-import { ambient, count, flag, port, secret, tlsOptions, tlsSchema, type Env } from './fields.js';
+import { ambient, count, flag, port, secret, tlsOptions, tlsRules, tlsSchema, type Env } from './fields.js';
+import { hostPort } from './network.js';
+import type { Rule } from './rules.js';
 
 export const schema = {
-  LEAKY_TEMPORAL_ADDRESS: z.string().optional().describe('host:port. Unset: the embedded dev server is started'),
+  LEAKY_TEMPORAL_ADDRESS: hostPort().optional().describe('host:port. Unset: the embedded dev server is started'),
   LEAKY_TEMPORAL_PORT: port(7233).describe('Port of the embedded Temporal dev server'),
   LEAKY_TEMPORAL_UI_PORT: port(8233).describe('Port of the Web UI of the embedded Temporal; 0: none'),
   LEAKY_TEMPORAL_NAMESPACE: z.string().default('default').describe('In Temporal Cloud with its account: leaky-tokens.a1b2c'),
@@ -21,6 +23,10 @@ export const schema = {
   TEMPORAL_CLI: z.string().optional().describe('Path of the temporal binary'),
   PATH: ambient(z.string().default('').describe('Searched for the temporal binary')),
 };
+
+export const rules: Rule<Env<typeof schema>>[] = [
+  ...tlsRules('LEAKY_TEMPORAL', (env: Env<typeof schema>) => tls(env) !== null, 'LEAKY_TEMPORAL_TLS', 'LEAKY_TEMPORAL_TLS is off'),
+];
 
 export const shape = (env: Env<typeof schema>) => ({
   temporal: {

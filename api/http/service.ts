@@ -16,6 +16,7 @@ import { openApiDocument, openApiRoutes, type Operation } from './openapi.js';
 import { notFound, problemHandler } from './problem.js';
 import { requestTimes } from './request-times.js';
 import { traceRequests } from './trace-requests.js';
+import { trustOf } from './trusted-proxies.js';
 
 export interface ServiceOptions {
   name: string;
@@ -45,7 +46,7 @@ export function createServiceApp(options: ServiceOptions): ServiceApp {
   app.disable('etag');
   app.set('query parser', 'simple');
   // Without it, everyone who comes through the gateway would share its address, and with it the limits by address.
-  app.set('trust proxy', [...config.http.trustedProxies, ...(options.rawBodies ? [] : config.http.trustedGateways)]);
+  app.set('trust proxy', trustOf(config.http.trustedProxies, options.rawBodies ? null : config.http.trustedGateways));
   const behind = routesOf(options);
   const cors = crossOrigin(config, { credentials: options.corsCredentials ?? false });
   app.use(inTurn(correlationId, ...observed(options), cors, ownPages(options), securityHeaders));

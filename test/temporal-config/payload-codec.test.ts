@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { defaultPayloadConverter, type Payload } from '@temporalio/common';
 import fc from 'fast-check';
+import { createAuthority } from '../support/certificates.js';
 import { ConfigError, loadConfig } from '../../config.js';
 import { payloadKeys, temporalOptions } from '../../compose/temporal.js';
 import { createPayloadCodec, PayloadKeyError, PayloadTamperedError, sealedWith } from '../../temporal-config/payload-codec.js';
@@ -105,7 +106,7 @@ describe('the way to the Temporal server', () => {
   const tlsOf = (environment: NodeJS.ProcessEnv) => temporalOptions(loadConfig({ LEAKY_TEMPORAL_ADDRESS, ...environment })).tls;
 
   it('is encrypted when asked for, or when something is set that needs it', () => {
-    const pem = '-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----';
+    const pem = createAuthority('temporal').ca;
     assert.equal(tlsOf({}), null);
     assert.deepEqual(tlsOf({ LEAKY_TEMPORAL_TLS: 'true' }), {});
     assert.deepEqual(tlsOf({ LEAKY_TEMPORAL_TLS_CA: pem }), { ca: pem });
