@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { describeVariable, isAmbient, textFault, type Variable } from './config/describe.js';
+import type { Task } from './config/rules.js';
 import { secretsIn, shown } from './config/secrets.js';
 import { environmentSchema, rules, sections, shape, type Environment } from './config/sections.js';
 import { gatherSettings, type Settings } from './config/sources.js';
@@ -11,6 +12,8 @@ import { gatherSettings, type Settings } from './config/sources.js';
 export type Config = Readonly<ReturnType<typeof shape>> & {
   /** Every secret in this configuration, for logs to leave out */
   readonly secrets: readonly string[];
+  /** What is wrong for those who do a task only; `requireFor` says it */
+  readonly taskFaults: Readonly<Record<Task, readonly string[]>>;
 };
 
 /** Raised with one line per faulty variable; the message is meant for the person who set them. */
@@ -31,9 +34,16 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env): { conf
   const settings = gatherSettings(settable, environment);
   const { env, faults } = parseVariables(textsOf(settings, environment));
   const faulty = new Set([...settings.faults.map((fault) => fault.split(':', 1)[0]), ...faults.map(({ name }) => name)]);
-  const found = [...settings.faults, ...faults.map(({ name, message }) => `${name}: ${message}`), ...brokenRules(env, faulty)];
-  if (found.length > 0) throw faultsOf('configuration', found);
-  return { config: { ...shape(env), secrets: secretsIn(variables, settings.values) }, warnings: settings.warnings };
+  const found = [...settings.faults, ...faults.map(({ name, message }) => `${name}: ${message}`), ...brokenRules(env, faulty, undefined)];
+  const taskFaults = { providers: brokenRules(env, faulty, 'providers'), payments: brokenRules(env, faulty, 'payments') };
+  if (found.length > 0) throw faultsOf('configuration', [...found, ...Object.values(taskFaults).flat()]);
+  return { config: { ...shape(env), secrets: secretsIn(variables, settings.values), taskFaults }, warnings: settings.warnings };
+}
+
+/** @throws ConfigError with all that stands against doing these tasks */
+export function requireFor(config: Pick<Config, 'taskFaults'>, ...tasks: Task[]): void {
+  const faults = tasks.flatMap((task) => config.taskFaults[task]);
+  if (faults.length > 0) throw faultsOf('configuration', faults);
 }
 
 /** One error for all that is wrong with the `configuration`, or the `environment` it came from. */
@@ -55,9 +65,9 @@ function parseVariables(texts: Record<string, string | undefined>): { env: Envir
   return { env: env as Environment, faults };
 }
 
-function brokenRules(env: Environment, faulty: ReadonlySet<string | undefined>): string[] {
+function brokenRules(env: Environment, faulty: ReadonlySet<string | undefined>, task: Task | undefined): string[] {
   return rules
-    .filter(({ of }) => !of.some((name) => faulty.has(name)))
+    .filter((rule) => rule.for === task && !rule.of.some((name) => faulty.has(name)))
     .flatMap((rule) => {
       const fault = rule.fault(env);
       return fault === null ? [] : [`${rule.of[0]}: ${fault}`];

@@ -5,7 +5,7 @@ import type { configCommands } from './compose/configuration.js';
 import type { ReplayOptions } from './compose/replay.js';
 import type { Resources } from './compose/resources.js';
 import type { Compose } from './compose/service.js';
-import { ConfigError, readConfig, type Config } from './config.js';
+import { ConfigError, readConfig, requireFor, type Config } from './config.js';
 import { hideSecrets, redact } from './telemetry/redaction.js';
 
 /** The one executable. Each command loads only what it needs: `leaky --help` starts neither the SDK nor a pool. */
@@ -58,7 +58,8 @@ export async function run(args: readonly string[]): Promise<void> {
   config
     .command('check')
     .description('say every fault, and every variable that nothing reads; exit code 2 on any')
-    .action(printed((commands) => commands.check()));
+    .argument('[service]', 'one that lacks the secrets of the others, such as gateway; default: all that any service needs')
+    .action((service?: string) => printed((commands) => commands.check(service))());
   config
     .command('print')
     .description('what is set and where, without secrets')
@@ -124,6 +125,7 @@ export async function run(args: readonly string[]): Promise<void> {
 }
 
 async function start(config: Config): Promise<void> {
+  requireFor(config, 'providers', 'payments');
   const [{ startEverything }, { everything }] = await Promise.all([import('./embedded/start.js'), import('./compose/everything.js')]);
   await startEverything(config, everything);
 }

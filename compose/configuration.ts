@@ -3,19 +3,22 @@ import { paymentMethodsOf } from '../adapters/payments/index.js';
 import { ConfigError, explainConfig, faultsOf, listVariables, readConfig, type Config } from '../config.js';
 import { encrypt, parseKeys } from '../config/encryption.js';
 import type { Variable } from '../config/describe.js';
+import { TASKS, type Task } from '../config/rules.js';
 import { PROVIDERS } from '../contracts/providers.js';
 import { smallestPurchase, tiersThatCannotBuy } from '../domain/pricing.js';
 import { pathFaults } from './gateway-paths.js';
 
 /** The `leaky config` commands. None shows a secret, and only `check` minds a fault. */
 export const configCommands = {
-  /** @throws ConfigError with every fault, unknown variables of the environment included */
-  check(): string {
+  /** For all services, or one that has not the secrets of the others. @throws ConfigError with every fault, unknown variables of the environment included */
+  check(service?: string): string {
     const { config, warnings } = readConfig();
-    const faults = [...pathFaults(config), ...(config.payments.fault === null ? [] : [config.payments.fault])];
+    const tasks = tasksOf(service);
+    const simulator = tasks.includes('payments') && config.payments.fault !== null ? [config.payments.fault] : [];
+    const faults = [...tasks.flatMap((task) => config.taskFaults[task]), ...simulator, ...pathFaults(config)];
     if (faults.length > 0) throw faultsOf('configuration', [...faults, ...warnings]);
     if (warnings.length > 0) throw faultsOf('environment', warnings);
-    return `The configuration is sound.\n${tiersShutOut(config)}`;
+    return `The configuration is sound.\n${tasks.includes('payments') ? tiersShutOut(config) : ''}`;
   },
 
   print(): string {
@@ -51,6 +54,15 @@ function tiersShutOut({ payments }: Config): string {
         `Note: ${tiers.join(', ')} cannot buy ${provider} tokens: their caps are below the smallest purchase that ${taker} takes, ${smallestPurchase(provider, minimumCents)} tokens.\n`,
     )
     .join('');
+}
+
+const WITH_PROVIDERS_AND_PAYMENTS = ['start', 'tokens', 'worker'];
+const OTHERS = ['gateway', 'auth', 'analytics', 'codec-server', 'stubs', 'migrate', 'setup'];
+
+function tasksOf(service: string | undefined): readonly Task[] {
+  if (service === undefined || WITH_PROVIDERS_AND_PAYMENTS.includes(service)) return TASKS;
+  if (OTHERS.includes(service)) return [];
+  throw new ConfigError(`${service}: no such service; one of ${[...WITH_PROVIDERS_AND_PAYMENTS, ...OTHERS].join(', ')}`);
 }
 
 const noteOf = ({ values, secret, description }: Variable) =>

@@ -2,6 +2,7 @@ import { createPurchaseActivities } from '../activities/purchase.js';
 import { createPayments } from '../adapters/payments/index.js';
 import { createPurchaseLedger } from '../adapters/postgres/ledger-purchases.js';
 import { createSagaStore } from '../adapters/postgres/sagas.js';
+import { requireFor } from '../config.js';
 import { TASK_QUEUES } from '../contracts/temporal.js';
 import { createWorker } from '../workers/create-worker.js';
 import { workerPart, type Compose } from './service.js';
@@ -9,6 +10,7 @@ import { workerBase } from './temporal.js';
 
 export const composePurchaseWorker: Compose = async (resources) => {
   const { config, log } = resources;
+  requireFor(config, 'payments');
   const database = resources.database();
   const temporal = await resources.temporal();
   const worker = await createWorker({

@@ -12,7 +12,7 @@ import type { ServiceName } from '../api/gateway/ports.js';
 import type { Memberships } from '../api/http/caller.js';
 import { createAuthenticator, type Authenticator } from '../api/http/authenticate.js';
 import type { KeyRevocations } from '../api/http/key-revocations.js';
-import { ConfigError, type Config } from '../config.js';
+import { ConfigError, requireFor, type Config } from '../config.js';
 import { reportPool } from '../telemetry/gauges.js';
 import type { Logger } from '../telemetry/log.js';
 import { installTemporalRuntime } from '../telemetry/temporal-runtime.js';
@@ -93,6 +93,7 @@ export function createResources({ config, log, alone }: ResourceOptions): Resour
     return opened;
   });
   const providers = once(() => {
+    requireFor(config, 'providers');
     const created = createProviders({ config, log });
     closings.push(() => created.close());
     return created;

@@ -30,6 +30,7 @@ const STUB_KEY = 'stub';
 
 /** A provider on the internet answers 401 to the key of the stubs, after a call has been accepted. */
 const needsKey = (name: 'OPENAI' | 'GEMINI' | 'QWEN'): Rule<Env<typeof schema>> => ({
+  for: 'providers',
   of: [`LEAKY_${name}_API_KEY`, `LEAKY_${name}_BASE_URL`],
   fault(env) {
     const [url, key] = [env[`LEAKY_${name}_BASE_URL`], env[`LEAKY_${name}_API_KEY`]];

@@ -21,6 +21,7 @@ export const schema = {
 
 export const rules: Rule<Env<typeof schema>>[] = [
   {
+    for: 'payments',
     of: ['LEAKY_STRIPE_API_KEY', 'LEAKY_PAYMENTS'],
     fault({ LEAKY_PAYMENTS: payments, LEAKY_STRIPE_API_KEY: key }) {
       if (payments !== 'stripe') return null;

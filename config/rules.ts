@@ -1,8 +1,14 @@
+/** What a service does with settings that others have no use for. */
+export const TASKS = ['providers', 'payments'] as const;
+export type Task = (typeof TASKS)[number];
+
 /**
  * A rule about several variables at once, or about what the surroundings make of one: what a library would only throw on, or ignore,
  * long after the start. It is asked only when none of its variables is faulty by itself.
  */
 export interface Rule<Environment> {
+  /** Only where this is done: other services share the settings, but are not given the secrets. Unset: everywhere */
+  for?: Task;
   /** The variables it reads; its fault is told of the first one */
   of: readonly (keyof Environment & string)[];
   /** What is wrong; null: nothing */

@@ -3,14 +3,16 @@ import { spawnSync } from 'node:child_process';
 import path from 'node:path';
 import express from 'express';
 import { trustOf } from '../../api/http/trusted-proxies.js';
-import { ConfigError, listVariables, loadConfig } from '../../config.js';
+import { ConfigError, listVariables, loadConfig, requireFor } from '../../config.js';
 import { pathFaults } from '../../compose/gateway-paths.js';
 import { distRoot } from '../../root.js';
 import { createAuthority } from '../support/certificates.js';
 
 function faultsOf(environment: NodeJS.ProcessEnv): string[] {
   try {
-    return pathFaults(loadConfig(environment));
+    const config = loadConfig(environment);
+    requireFor(config, 'providers', 'payments');
+    return pathFaults(config);
   } catch (error) {
     assert.ok(error instanceof ConfigError);
     return error.message.split('\n').slice(1);
@@ -129,6 +131,13 @@ describe('what cannot work in a configuration', () => {
       if (loadsAs(name, '') === 0) assert.fail(`${name}: a blank became 0`);
       if (name.endsWith('_MS')) assert.notDeepEqual(faultsOf({ [name]: '9999999999' }), [], name);
     }
+  });
+
+  it('is no fault of a service that does not do it: the gateway has neither the keys of providers nor that of payments', () => {
+    const config = loadConfig({ LEAKY_PAYMENTS: 'stripe', LEAKY_OPENAI_BASE_URL: 'https://api.openai.com' });
+    assert.doesNotThrow(() => requireFor(config));
+    assert.throws(() => requireFor(config, 'payments'), /LEAKY_STRIPE_API_KEY: required/);
+    assert.throws(() => requireFor(config, 'providers'), /LEAKY_OPENAI_API_KEY: required/);
   });
 
   it('ends config check with 2, and the start of the gateway', function () {
