@@ -32,7 +32,8 @@ export async function recentEvents(
     const read = (minute: number) => client.execute(OF_MINUTE, [provider, minute, limit]);
     found.push(...(await newest(minutesOf(client, provider, oldest), read, limit)));
   } else {
-    await inLanes([...new Set([visibility.userId, ...visibility.orgIds])], LANES, async (owner) => {
+    const { userId, orgIds } = visibility;
+    await inLanes([...new Set([...(userId === null ? [] : [userId]), ...orgIds])], LANES, async (owner) => {
       const read = (hour: number) => client.execute(OF_HOUR, [owner, provider, hour, limit]);
       found.push(...(await newest(hoursOf(client, owner, provider, oldest), read, limit)));
     });

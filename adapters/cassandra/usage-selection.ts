@@ -19,20 +19,22 @@ export interface Selection {
 export function selectionsOf(filter: Omit<UsageFilter, 'provider'>, visibility: Visibility): Selection[] {
   const { userId, orgId, tag } = filter;
   const orgIds = visibility === 'all' ? null : new Set(visibility.orgIds);
-  const self = visibility === 'all' ? null : userKey(visibility.userId);
+  const self = visibility === 'all' || visibility.userId === null ? null : userKey(visibility.userId);
   const wanted = userId === undefined ? null : userKey(userId);
   const selection = (source: Selection['source'], except: UserKey | null = null): Selection => ({
     source,
     acceptsGroup: (org, tagged) => (orgId === undefined || org === orgId) && (tag === undefined || tagged === tag),
     acceptsUser: (user, org) =>
-      user !== except && (wanted === null || user === wanted) && (orgIds === null || user === self || (org !== null && orgIds.has(org))),
+      user !== except &&
+      (wanted === null || user === wanted) &&
+      (orgIds === null || (self !== null && user === self) || (org !== null && orgIds.has(org))),
     entire: source.of === 'all' && tag === undefined,
   });
   if (userId !== undefined) return [selection({ of: 'user', id: userId, key: userKey(userId) })];
   if (orgId !== undefined) return [selection({ of: 'organisation', id: orgId })];
   if (visibility === 'all') return [selection({ of: 'all' })];
   return [
-    selection({ of: 'user', id: visibility.userId, key: userKey(visibility.userId) }),
+    ...(visibility.userId === null || self === null ? [] : [selection({ of: 'user', id: visibility.userId, key: self })]),
     // What it made itself for an organisation is among its own already.
     ...[...new Set(visibility.orgIds)].map((id) => selection({ of: 'organisation', id }, self)),
   ];

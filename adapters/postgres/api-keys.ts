@@ -1,5 +1,4 @@
 import type { ApiKey, ApiKeys, KeyHolder, SecretEnding } from '../../api/auth/ports.js';
-import { recordEndings } from './key-endings.js';
 import { inTransaction, type Database } from './pool.js';
 import { violated } from './violations.js';
 
@@ -46,17 +45,11 @@ export function createApiKeys(pool: Database): ApiKeys {
       return rows;
     },
 
-    remove: (userId, id) =>
-      inTransaction(pool, async (connection) => {
-        const { rows } = await connection.query<Secrets>(`DELETE FROM api_keys WHERE id = $1 AND user_id = $2 RETURNING ${SECRETS}`, [
-          id,
-          userId,
-        ]);
-        if (!rows[0]) return null;
-        const endings = endingsOf(rows[0], new Date());
-        await recordEndings(connection, endings);
-        return endings;
-      }),
+    // That secrets have ended is recorded and announced by triggers (migrations/0006_authority.sql).
+    async remove(userId, id) {
+      const { rows } = await pool.query<Secrets>(`DELETE FROM api_keys WHERE id = $1 AND user_id = $2 RETURNING ${SECRETS}`, [id, userId]);
+      return rows[0] ? endingsOf(rows[0], new Date()) : null;
+    },
 
     rotate: (id, secretHash, graceEnds) =>
       inTransaction(pool, async (connection) => {
@@ -66,9 +59,7 @@ export function createApiKeys(pool: Database): ApiKeys {
           'UPDATE api_keys SET previous_hash = secret_hash, previous_valid_until = $3, secret_hash = $2 WHERE id = $1',
           [id, bytes(secretHash), graceEnds],
         );
-        const endings = endingsOf(rows[0], graceEnds);
-        await recordEndings(connection, endings);
-        return endings;
+        return endingsOf(rows[0], graceEnds);
       }),
 
     async holder(secretHash) {

@@ -3,12 +3,13 @@ import type { KeyEnding, KeyRevocations } from '../../api/http/key-revocations.j
 import type { Logger } from '../../telemetry/log.js';
 import { createEndingListeners } from '../memory/ending-listeners.js';
 import { PostgresClient } from './client.js';
-import { KEY_ENDINGS_CHANNEL } from './key-endings.js';
 
 export interface PostgresKeyRevocations extends KeyRevocations {
   close(): Promise<void>;
 }
 
+/** Where the triggers of migrations/0006_authority.sql announce */
+const CHANNEL = 'leaky_key_endings';
 /** How the connection is seen in pg_stat_activity. */
 export const LISTENER_NAME = 'leaky-key-revocations';
 /** A listener that is silent for longer than this counts as lost; together with one round it stays below a second. */
@@ -19,7 +20,7 @@ const CATCH_UP = '1 day';
 
 /**
  * Endings for separate processes, by LISTEN on a connection of its own. `pg_notify` is part of the transaction that ends the
- * secret (see key-endings.ts), so `publish` only tells this process, ahead of the round trip.
+ * secret (by a trigger), so `publish` only tells this process, ahead of the round trip.
  *
  * CONNECTING → (listens, has read the recent endings) → LIVE → (error, end, or a heartbeat unanswered) → LOST → CONNECTING.
  * On LOST every subscriber is told that news may be missing, and `live` is false until LIVE.
@@ -47,7 +48,7 @@ export async function createPostgresKeyRevocations(url: string, log: Logger): Pr
     fresh.on('end', () => lose(fresh, new Error('the connection has ended')));
     try {
       await fresh.connect();
-      await fresh.query(`LISTEN ${KEY_ENDINGS_CHANNEL}`);
+      await fresh.query(`LISTEN ${CHANNEL}`);
       const { rows } = await fresh.query<KeyEnding>(
         `SELECT encode(secret_hash, 'hex') AS "secretHash", (extract(epoch FROM valid_until) * 1000)::bigint AS "validUntil"
            FROM api_key_endings WHERE valid_until > now() - $1::interval`,

@@ -1,6 +1,5 @@
 import type { Org, OrgMember, OrgRole, Orgs } from '../../api/auth/ports.js';
 import { endingsOf } from './api-keys.js';
-import { recordEndings } from './key-endings.js';
 import { inTransaction, type Connection, type Database } from './pool.js';
 import { violated } from './violations.js';
 
@@ -87,9 +86,7 @@ export function createOrgs(pool: Database): Orgs {
         );
         const { rowCount } = await connection.query('DELETE FROM org_members WHERE org_id = $1 AND user_id = $2', [orgId, userId]);
         if (rowCount === 0) return 'NOT_A_MEMBER';
-        const endings = rows.flatMap((secrets) => endingsOf(secrets, new Date()));
-        await recordEndings(connection, endings);
-        return endings;
+        return rows.flatMap((secrets) => endingsOf(secrets, new Date()));
       }),
   };
 }

@@ -87,12 +87,13 @@ export function createPurchaseReader(pool: Database): PurchaseReader {
       return rows[0] ?? null;
     },
 
-    async newest(userId, limit, before) {
+    async newest({ userId, orgId }, limit, before) {
       const { rows } = await pool.query<PurchaseRecord>(
         `SELECT ${RECORD} FROM token_purchase_saga
-          WHERE user_id = $1 AND ($2::timestamptz IS NULL OR (created_at, id) < ($2::timestamptz, $3::uuid))
-          ORDER BY created_at DESC, id DESC LIMIT $4`,
-        [userId, before?.createdAt ?? null, before?.id ?? null, limit],
+          WHERE ($4::uuid IS NULL OR user_id = $4) AND ($5::uuid IS NULL OR org_id = $5)
+            AND ($1::timestamptz IS NULL OR (created_at, id) < ($1::timestamptz, $2::uuid))
+          ORDER BY created_at DESC, id DESC LIMIT $3`,
+        [before?.createdAt ?? null, before?.id ?? null, limit, userId, orgId],
       );
       return rows;
     },

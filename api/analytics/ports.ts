@@ -7,8 +7,8 @@ export interface TimeWindow {
   to: Date;
 }
 
-/** Which events a caller may see: all, or those it made itself plus those made for its organisations. */
-export type Visibility = 'all' | { userId: string; orgIds: readonly string[] };
+/** Which events a caller may see: all, or those it made itself (null: not those) plus those made for its organisations. */
+export type Visibility = 'all' | { userId: string | null; orgIds: readonly string[] };
 
 export interface UsageTotals {
   events: number;

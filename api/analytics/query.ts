@@ -2,8 +2,9 @@ import type { Request, Response } from 'express';
 import type { z } from 'zod';
 import { Problem } from '../../contracts/errors.js';
 import { PROVIDERS } from '../../contracts/providers.js';
-import { callerOf, isAdmin, type Memberships } from '../http/caller.js';
+import { callerOf, type Memberships } from '../http/caller.js';
 import type { Operation } from '../http/openapi.js';
+import { usageVisibleTo } from '../identity/authority.js';
 import type { UsageReader, Visibility } from './ports.js';
 
 export interface AnalyticsDependencies {
@@ -29,12 +30,7 @@ export function parseQuery<T extends z.ZodType>(schema: T, req: Request): z.outp
   return schema.parse(req.query);
 }
 
-/** A USER sees its own events and its organisations', an ADMIN all. */
-export async function visibilityOf(memberships: Memberships, res: Response): Promise<Visibility> {
-  const caller = callerOf(res);
-  if (isAdmin(caller)) return 'all';
-  return { userId: caller.userId, orgIds: await memberships.orgsOf(caller.userId) };
-}
+export const visibilityOf = (memberships: Memberships, res: Response): Promise<Visibility> => usageVisibleTo(memberships, callerOf(res));
 
 export const BAD_QUERY = {
   400: { description: 'Missing or wrong parameter; unknown provider' },

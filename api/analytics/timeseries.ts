@@ -45,7 +45,8 @@ async function requireAllowed(
   filter: { userId?: string | undefined; orgId?: string | undefined },
 ): Promise<void> {
   const caller = callerOf(res);
-  if (filter.orgId !== undefined) await requireMember(memberships, caller, filter.orgId);
+  const orgId = filter.orgId ?? caller.keyOrgId;
+  if (orgId) await requireMember(memberships, caller, orgId);
   else if (filter.userId !== undefined) requireSelf(caller, filter.userId);
 }
 

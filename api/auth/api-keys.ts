@@ -94,9 +94,10 @@ export function apiKeyRoutes(router: Router, { accounts, revocations, authentica
     requireSelf(callerOf(res), userId);
     const keys = await apiKeys.list(userId);
     res.json(
-      keys.map(({ id, name, createdAt, expiresAt, lastUsedAt }) => ({
+      keys.map(({ id, name, orgId, createdAt, expiresAt, lastUsedAt }) => ({
         id,
         name,
+        orgId,
         createdAt: createdAt.toISOString(),
         expiresAt: isoOrNull(expiresAt),
         lastUsedAt: isoOrNull(lastUsedAt),

@@ -44,7 +44,8 @@ export function keyCheckRoutes(router: Router, { config, keyProof, issuer }: Aut
   router.get('/api/v1/auth/api-keys/validate', async (req, res) => {
     const { holder } = await holderIn(req);
     res.setHeader('Cache-Control', 'no-store');
-    res.json({ userId: holder.key.userId, name: holder.key.name, expiresAt: isoOrNull(holder.key.expiresAt), roles: holder.roles });
+    const { userId, name, orgId, expiresAt } = holder.key;
+    res.json({ userId, name, orgId, expiresAt: isoOrNull(expiresAt), roles: holder.roles });
   });
 
   router.post('/api/v1/auth/api-keys/exchange', async (req, res) => {

@@ -1,5 +1,6 @@
 import { parseApiKey } from '../../domain/api-key.js';
 import type { Logger } from '../../telemetry/log.js';
+import { rolesOfKey } from '../http/caller.js';
 import { hashSecret } from '../http/key-cache.js';
 import type { KeyExchange } from '../http/key-exchange.js';
 import type { ApiKeys, KeyHolder } from './ports.js';
@@ -37,8 +38,9 @@ export function createKeyProof(apiKeys: ApiKeys, issuer: TokenIssuer, log: Logge
   const holderOf = async (rawKey: string): Promise<KeyHolder | null> => {
     if (!parseApiKey(rawKey)) return null;
     const holder = await apiKeys.holder(hashSecret(rawKey));
-    if (holder) uses.set(holder.key.id, new Date());
-    return holder;
+    if (!holder) return null;
+    uses.set(holder.key.id, new Date());
+    return { ...holder, roles: rolesOfKey(holder.roles) };
   };
   return {
     holderOf,

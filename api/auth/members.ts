@@ -1,7 +1,7 @@
 import type { Router } from 'express';
 import { Problem } from '../../contracts/errors.js';
 import { memberQuery, orgMember, orgMemberList, orgParams, putMemberBody } from '../../contracts/http/auth.js';
-import { callerOf, isAdmin, type Caller } from '../http/caller.js';
+import { callerOf, isAdmin, requireBoundTo, type Caller } from '../http/caller.js';
 import type { Operation } from '../http/openapi.js';
 import { announce, requireLogin, type AuthContext } from './context.js';
 import type { OrgMember, OrgRole } from './ports.js';
@@ -44,6 +44,7 @@ export function memberRoutes(router: Router, { accounts, revocations, authentica
 
   /** Asks the store and not the token: a role that was taken away must not be used for the token's remaining hour. */
   const requireRole = async (caller: Caller, orgId: string, allowed: readonly OrgRole[]): Promise<void> => {
+    requireBoundTo(caller, orgId);
     if (isAdmin(caller)) {
       if (!(await orgs.exists(orgId))) throw noSuchOrg();
       return;

@@ -39,7 +39,8 @@ export function orgRoutes(router: Router, { accounts, authenticator }: AuthConte
   });
 
   router.get(PATH, authenticator.required, async (_req, res) => {
-    const orgs = await accounts.orgs.of(callerOf(res).userId);
+    const { userId, keyOrgId } = callerOf(res);
+    const orgs = (await accounts.orgs.of(userId)).filter(({ id }) => !keyOrgId || id === keyOrgId);
     res.json(orgs.map(({ id, name, role, createdAt }) => ({ orgId: id, name, role, createdAt: createdAt.toISOString() })));
   });
 }

@@ -8,8 +8,14 @@ export interface KeyEnding {
   validUntil: number;
 }
 
+/** The news that a user's memberships are other ones than before. Nothing outlives it but memory, so it is told and not kept. */
+export interface MembershipChange {
+  userId: string;
+}
+
 export interface KeyRevocationListener {
   ended(ending: KeyEnding): void;
+  membership?(change: MembershipChange): void;
   /** News may have been missed: what was learned before must be asked for again. */
   interrupted(): void;
 }

@@ -4,7 +4,7 @@ import { LRUCache } from 'lru-cache';
 import { z } from 'zod';
 import type { Config } from '../../config.js';
 import { Problem } from '../../contracts/errors.js';
-import type { Caller } from './caller.js';
+import { rolesOfKey, type Caller } from './caller.js';
 
 export interface VerifiedToken {
   caller: Caller;
@@ -80,7 +80,8 @@ async function check(token: string, keys: JWTVerifyGetKey, config: Config['auth'
 const callerFrom = (claims: z.output<typeof claimsSchema>): Caller => ({
   userId: claims.sub,
   username: claims.username,
-  roles: claims.roles,
+  // A key that was stolen must not rule: whatever its token says, it never carries ADMIN.
+  roles: claims.keyId === undefined ? claims.roles : rolesOfKey(claims.roles),
   orgs: claims.orgs,
   apiKeyId: claims.keyId ?? null,
   keyTier: claims.tier ?? null,

@@ -4,8 +4,9 @@ import { consumeBody, idempotencyHeaders } from '../../contracts/http/tokens.js'
 import { poolOf } from '../../contracts/temporal.js';
 import type { BucketRule } from '../../domain/leaky-bucket.js';
 import { metrics } from '../../telemetry/metrics.js';
-import { callerOf, requireMember, requireSelf, type Caller, type Memberships } from '../http/caller.js';
+import { callerOf, type Caller, type Memberships } from '../http/caller.js';
 import { sendProblem } from '../http/problem.js';
+import { spendingOwner } from '../identity/authority.js';
 import type { PoolSnapshot, QuotaStore } from './ports.js';
 import type { Consume } from './consume.js';
 import type { Consumed } from './consumed.js';
@@ -23,15 +24,15 @@ export function consumeRoute({ consume, memberships, bucketRuleOf, quota, upgrad
     const caller = callerOf(res);
     const body = consumeBody.parse(req.body);
     const { 'idempotency-key': idempotencyKey } = idempotencyHeaders.parse(req.headers);
-    requireSelf(caller, body.userId);
-    if (body.orgId !== undefined) await requireMember(memberships, caller, body.orgId);
+    const owner = await spendingOwner(memberships, caller, body);
     const rule = await bucketRuleOf(caller, body.userId);
-    const consumed = await consume({ body, idempotencyKey, correlationId: res.locals.correlationId, rule });
+    const { correlationId } = res.locals;
+    const consumed = await consume({ body: { ...body, ...owner }, callerId: caller.userId, idempotencyKey, correlationId, rule });
     if ('id' in consumed) res.locals.consumptionId = consumed.id;
     metrics.decisions.inc({ provider: body.provider, outcome: outcomeLabel(consumed) });
     if ('replayed' in consumed && consumed.replayed) res.setHeader('Idempotent-Replayed', 'true');
     const short = consumed.kind === 'refused' && consumed.code === 'INSUFFICIENT_QUOTA' && !consumed.replayed;
-    send(res, consumed, { upgradeUrl, ...(short && named(await quota.read(poolOf({ ...body, orgId: body.orgId ?? null })))) });
+    send(res, consumed, { upgradeUrl, ...(short && named(await quota.read(poolOf({ ...body, ...owner })))) });
   };
 }
 

@@ -9,16 +9,19 @@ import { newId } from './new-id.js';
 const KEY_NAMESPACE = 'c1b1a3f6-55f5-4f0e-8a55-8c6f0c8a9a3e';
 
 export interface ConsumeCommand {
-  body: ConsumeBody;
+  body: Omit<ConsumeBody, 'orgId'> & { orgId: string | null };
+  /** Whose Idempotency-Keys these are: an ADMIN acts for a user, but the user's answers are not its own */
+  callerId: string;
   idempotencyKey: string | undefined;
   correlationId: string;
   rule: BucketRule;
 }
 
-export function requestOf({ body, idempotencyKey, correlationId }: ConsumeCommand): ConsumptionRequest {
-  const { userId, orgId = null, provider, tokens, prompt = null, model = null, tag = null } = body;
+export function requestOf({ body, callerId, idempotencyKey, correlationId }: ConsumeCommand): ConsumptionRequest {
+  const { userId, orgId, provider, tokens, prompt = null, model = null, tag = null } = body;
+  const keyHolder = callerId === userId ? userId : `${callerId} for ${userId}`;
   return {
-    id: idempotencyKey === undefined ? newId() : v5(`${userId}:${idempotencyKey}`, KEY_NAMESPACE),
+    id: idempotencyKey === undefined ? newId() : v5(`${keyHolder}:${idempotencyKey}`, KEY_NAMESPACE),
     userId,
     orgId,
     provider,

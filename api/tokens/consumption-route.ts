@@ -2,23 +2,22 @@ import type { RequestHandler } from 'express';
 import type { ConsumptionLedger, ConsumptionRow } from '../../activities/consumption-ports.js';
 import { ERRORS, Problem } from '../../contracts/errors.js';
 import { consumptionParams, type consumptionView, type z } from '../../contracts/http/tokens.js';
-import { callerOf, isAdmin, type Memberships } from '../http/caller.js';
+import { callerOf, type Memberships } from '../http/caller.js';
+import { sightOf } from '../identity/authority.js';
 
-/** Explains one consumption: why it was let through or refused, and which workflow carried it. */
+/** Explains one consumption: why it was let through or refused, and which workflow carried it. What was said is for its caller. */
 export function consumptionRoute(ledger: Pick<ConsumptionLedger, 'find'>, memberships: Memberships): RequestHandler {
   return async (req, res) => {
     const caller = callerOf(res);
     const { consumptionId } = consumptionParams.parse(req.params);
     const [row] = await ledger.find([consumptionId]);
-    const visible =
-      row &&
-      (isAdmin(caller) || row.userId === caller.userId || (row.orgId !== null && (await memberships.isMember(caller.userId, row.orgId))));
-    if (!row || !visible) throw new Problem('NOT_FOUND', 'There is no such consumption');
-    res.json(viewOf(row));
+    const sight = row ? await sightOf(memberships, caller, row) : 'NONE';
+    if (!row || sight === 'NONE') throw new Problem('NOT_FOUND', 'There is no such consumption');
+    res.json({ ...viewOf(row), providerResponse: sight === 'ALL' ? row.answer : null });
   };
 }
 
-function viewOf(row: ConsumptionRow): z.output<typeof consumptionView> {
+function viewOf(row: ConsumptionRow): Omit<z.output<typeof consumptionView>, 'providerResponse'> {
   return {
     consumptionId: row.id,
     userId: row.userId,
@@ -36,7 +35,6 @@ function viewOf(row: ConsumptionRow): z.output<typeof consumptionView> {
     correlationId: row.correlationId,
     createdAt: row.createdAt.toISOString(),
     decidedAt: row.decidedAt?.toISOString() ?? null,
-    providerResponse: row.answer,
   };
 }
 

@@ -6,6 +6,7 @@ import type { Config } from '../../config.js';
 import { Problem } from '../../contracts/errors.js';
 import type { purchaseView } from '../../contracts/http/purchases.js';
 import { callerOf, isAdmin, type Memberships } from '../http/caller.js';
+import { sightOf } from '../identity/authority.js';
 import { viewOfMemo, viewOfRecord } from './purchase-orders.js';
 import type { QuotaStore } from './ports.js';
 import { EngineUnreachable, type PurchaseEngine, type PurchaseReader } from './purchase-ports.js';
@@ -48,8 +49,17 @@ export async function findSaga(deps: PurchaseDeps, sagaId: string): Promise<{ vi
 
 /** @throws Problem NOT_FOUND, also for someone else's saga: whether it exists is nobody else's business */
 export async function requireSaga(deps: PurchaseDeps, res: Response, sagaId: string): Promise<SagaView> {
-  const caller = callerOf(res);
   const saga = await findSaga(deps, sagaId);
-  if (!saga || (saga.view.userId !== caller.userId && !isAdmin(caller))) throw new Problem('NOT_FOUND', 'There is no such purchase');
+  if (!saga || (await sightOf(deps.memberships, callerOf(res), saga.view)) === 'NONE') {
+    throw new Problem('NOT_FOUND', 'There is no such purchase');
+  }
   return saga.view;
+}
+
+/** @throws Problem as `requireSaga`, FORBIDDEN to who may look at it only: it is its buyer's and an ADMIN's to stop */
+export async function requireOwnSaga(deps: PurchaseDeps, res: Response, sagaId: string): Promise<SagaView> {
+  const caller = callerOf(res);
+  const saga = await requireSaga(deps, res, sagaId);
+  if (saga.userId !== caller.userId && !isAdmin(caller)) throw new Problem('FORBIDDEN', 'Only who bought stops a purchase');
+  return saga;
 }

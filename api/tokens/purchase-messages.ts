@@ -3,7 +3,7 @@ import { Problem } from '../../contracts/errors.js';
 import { purchaseAccepted, purchaseParams } from '../../contracts/http/purchases.js';
 import { callerOf, requireAdmin } from '../http/caller.js';
 import type { Operation } from '../http/openapi.js';
-import { askEngine, requireSaga, type PurchaseDeps } from './purchase-deps.js';
+import { askEngine, requireOwnSaga, requireSaga, type PurchaseDeps } from './purchase-deps.js';
 
 const RESPONSES: Operation['responses'] = {
   202: { description: 'Passed on; follow it with GET', schema: purchaseAccepted },
@@ -23,7 +23,7 @@ export const cancelOperation: Operation = {
 export function cancel(deps: PurchaseDeps): RequestHandler {
   return async (req, res) => {
     const { sagaId } = purchaseParams.parse(req.params);
-    const { status, createdAt } = await requireSaga(deps, res, sagaId);
+    const { status, createdAt } = await requireOwnSaga(deps, res, sagaId);
     const answer = await askEngine(sagaId, () => deps.engine.cancel(sagaId));
     if (answer.result === 'REFUSED') throw new Problem('NOT_CANCELLABLE', answer.detail);
     if (answer.result === 'GONE') throw new Problem('NOT_CANCELLABLE', 'The purchase has ended');

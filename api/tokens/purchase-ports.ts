@@ -25,8 +25,15 @@ export interface PurchaseRecord {
 
 export interface PurchaseReader {
   find(sagaId: string): Promise<PurchaseRecord | null>;
-  /** Newest first; `before` is the last purchase of the page before. */
-  newest(userId: string, limit: number, before: { createdAt: string; id: string } | null): Promise<PurchaseRecord[]>;
+  /**
+   * Newest first; `before` is the last purchase of the page before.
+   * @param of a user, for whomever it bought, or an organisation, whoever bought, or both
+   */
+  newest(
+    of: { userId: string | null; orgId: string | null },
+    limit: number,
+    before: { createdAt: string; id: string } | null,
+  ): Promise<PurchaseRecord[]>;
 }
 
 /** The workflow engine did not answer in time or refused the work. What was asked may still happen; asking again is safe. */

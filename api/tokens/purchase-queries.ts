@@ -2,8 +2,9 @@ import type { RequestHandler } from 'express';
 import { z } from 'zod';
 import { Problem } from '../../contracts/errors.js';
 import { purchasePage, purchaseParams, purchasesQuery, purchaseView } from '../../contracts/http/purchases.js';
-import { callerOf, requireSelf } from '../http/caller.js';
+import { callerOf } from '../http/caller.js';
 import type { Operation } from '../http/openapi.js';
+import { listedOwner } from '../identity/authority.js';
 import { requireSaga, type PurchaseDeps } from './purchase-deps.js';
 import { viewOfRecord } from './purchase-orders.js';
 import type { PurchaseRecord } from './purchase-ports.js';
@@ -29,25 +30,23 @@ export function purchaseById(deps: PurchaseDeps): RequestHandler {
 export const purchasesOperation: Operation = {
   method: 'get',
   path: '/api/v1/tokens/purchases',
-  summary: 'Purchases of a user, newest first',
+  summary: 'Purchases of a user or for an organisation, newest first',
   tag: 'purchases',
   query: purchasesQuery,
   responses: {
     200: { description: 'A page', schema: purchasePage },
     400: { description: 'Not valid' },
-    403: { description: 'Another user\u2019s' },
+    403: { description: 'Another user\u2019s, or of an organisation whose OWNER you are not' },
   },
 };
 
 export function purchases(deps: PurchaseDeps): RequestHandler {
   return async (req, res) => {
     const query = purchasesQuery.parse(req.query);
-    const caller = callerOf(res);
-    const userId = query.userId ?? caller.userId;
-    requireSelf(caller, userId);
+    const owner = await listedOwner(deps.memberships, callerOf(res), query);
     const before = query.cursor === undefined ? null : readCursor(query.cursor);
     // One more than asked for tells whether there is a next page.
-    const rows = await deps.purchases.newest(userId, query.limit + 1, before);
+    const rows = await deps.purchases.newest(owner, query.limit + 1, before);
     const items = rows.slice(0, query.limit);
     const last = items.at(-1);
     res.json({

@@ -3,8 +3,9 @@ import type { z } from 'zod';
 import { Problem } from '../../contracts/errors.js';
 import { purchaseBody, purchaseHeaders, purchaseStarted } from '../../contracts/http/purchases.js';
 import { poolOf, type PurchaseOrder } from '../../contracts/temporal.js';
-import { callerOf, isAdmin, requireMember, requireSelf } from '../http/caller.js';
+import { callerOf, isAdmin } from '../http/caller.js';
 import type { Operation } from '../http/openapi.js';
+import { spendingOwner, type Ownership } from '../identity/authority.js';
 import { requireOwner } from './owners.js';
 import { askEngine, findSaga, type PurchaseDeps, type SagaView } from './purchase-deps.js';
 import { cannotBuyAtAll, requireSmallest } from './prices.js';
@@ -32,15 +33,18 @@ export function purchase(deps: PurchaseDeps): RequestHandler {
     if (!deps.config.flags.sagaPurchases) throw new Problem('SERVICE_UNAVAILABLE', 'Purchases are switched off (flag sagaPurchases)');
     const body = purchaseBody.parse(req.body ?? {});
     const key = purchaseHeaders.parse(req.headers)['idempotency-key'] ?? null;
-    await requireRights(deps, res, body);
-    const order = makeOrder(body, {
-      paymentMethod: knownMethod(deps, body.paymentMethod),
-      idempotencyKey: key,
-      correlationId: res.locals.correlationId,
-      limitSeconds: deps.config.purchase.limitSeconds,
-      approvalAboveTokens: deps.config.purchase.approvalAboveTokens,
-      now: deps.clock(),
-    });
+    const owner = await ownerOf(deps, res, body);
+    const order = makeOrder(
+      { ...body, ...owner },
+      {
+        paymentMethod: knownMethod(deps, body.paymentMethod),
+        idempotencyKey: key,
+        correlationId: res.locals.correlationId,
+        limitSeconds: deps.config.purchase.limitSeconds,
+        approvalAboveTokens: deps.config.purchase.approvalAboveTokens,
+        now: deps.clock(),
+      },
+    );
     const accepted = (await repeated(deps, order)) ?? (await begin(deps, order));
     res.status(202).location(`/api/v1/tokens/purchase/${accepted.sagaId}`).json(accepted);
   };
@@ -88,12 +92,12 @@ function first(saga: SagaView, payloadHash: string, order: PurchaseOrder): Accep
   throw new Problem('IDEMPOTENCY_KEY_REUSED', 'This Idempotency-Key belongs to a purchase with another body', { sagaId: order.sagaId });
 }
 
-async function requireRights(deps: PurchaseDeps, res: Response, body: z.output<typeof purchaseBody>): Promise<void> {
+async function ownerOf(deps: PurchaseDeps, res: Response, body: z.output<typeof purchaseBody>): Promise<Ownership> {
   const caller = callerOf(res);
-  requireSelf(caller, body.userId);
-  if (body.orgId) await requireMember(deps.memberships, caller, body.orgId);
-  if (body.userId !== caller.userId) await requireOwner(deps.quota, 'user', body.userId);
-  if (body.orgId && isAdmin(caller)) await requireOwner(deps.quota, 'org', body.orgId);
+  const owner = await spendingOwner(deps.memberships, caller, body);
+  if (owner.userId !== caller.userId) await requireOwner(deps.quota, 'user', owner.userId);
+  if (owner.orgId !== null && isAdmin(caller)) await requireOwner(deps.quota, 'org', owner.orgId);
+  return owner;
 }
 
 function knownMethod({ paymentMethods }: PurchaseDeps, method = paymentMethods.fallback): string {

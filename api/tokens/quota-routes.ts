@@ -3,6 +3,7 @@ import { Problem } from '../../contracts/errors.js';
 import { orgQuotaBody, orgQuotaQuery, ownerParams, policyBody, quotaQuery } from '../../contracts/http/tokens.js';
 import type { PoolKey } from '../../contracts/temporal.js';
 import { callerOf, requireAdmin, requireMember, requireSelf, type Memberships } from '../http/caller.js';
+import { organisationOf } from '../identity/authority.js';
 import { requireOwner } from './owners.js';
 import type { PoolSnapshot, QuotaStore } from './ports.js';
 
@@ -17,8 +18,8 @@ export function quotaRoutes(quota: QuotaStore, memberships: Memberships): Router
   });
 
   router.get('/api/v1/tokens/quota/org', async (req, res) => {
-    const { orgId, provider } = orgQuotaQuery.parse(req.query);
-    await requireMember(memberships, callerOf(res), orgId);
+    const { orgId: asked, provider } = orgQuotaQuery.parse(req.query);
+    const orgId = await organisationOf(memberships, callerOf(res), asked);
     res.json({ orgId, ...(await balance(quota, { ownerKind: 'org', ownerId: orgId, provider })) });
   });
 

@@ -74,9 +74,17 @@ export const createdApiKey = z.object({
   expiresAt: nullableTimestamp,
   rawKey,
 });
+const boundTo = uuid.nullable().openapi({ description: 'The organisation that the key acts for, and nothing else; null: its user' });
 export const listApiKeysQuery = z.object({ userId: id });
 export const listedApiKeys = z.array(
-  z.object({ id: uuid, name: z.string(), createdAt: timestamp, expiresAt: nullableTimestamp, lastUsedAt: nullableTimestamp }),
+  z.object({
+    id: uuid,
+    name: z.string(),
+    orgId: boundTo,
+    createdAt: timestamp,
+    expiresAt: nullableTimestamp,
+    lastUsedAt: nullableTimestamp,
+  }),
 );
 export const deleteApiKeyQuery = z.object({ userId: id, apiKeyId: id });
 export const apiKeyParams = z.object({ id });
@@ -84,7 +92,7 @@ export const rotateApiKeyBody = z.object({
   graceSeconds: z.int().min(0).max(MAX_GRACE_SECONDS).default(0).openapi({ description: 'How long the old secret still works' }),
 });
 export const apiKeyHeaders = z.object({ 'x-api-key': z.string() });
-export const validApiKey = z.object({ userId: uuid, name: z.string(), expiresAt: nullableTimestamp, roles });
+export const validApiKey = z.object({ userId: uuid, name: z.string(), orgId: boundTo, expiresAt: nullableTimestamp, roles });
 export const exchangedApiKey = z.object({
   token: jwt.openapi({ description: 'Internal JWT of a few minutes' }),
   expiresAt: timestamp,

@@ -5,7 +5,11 @@ import { idempotencyKey, providerName, timestamp, uuid, z } from './common.js';
 export const purchaseBody = z
   .object({
     userId: uuid.describe('Who buys: yourself, or anyone for an ADMIN'),
-    orgId: uuid.nullish().describe('Fill the pool of this organisation, of which you are a member, instead of your own'),
+    orgId: uuid
+      .nullish()
+      .describe(
+        'Fill the pool of this organisation, of which you are a member, instead of your own. Default for a bound key: its organisation',
+      ),
     provider: providerName,
     tokens: z.int().min(1).max(LARGEST_PURCHASE_TOKENS),
     paymentMethod: z
@@ -65,7 +69,8 @@ export const purchaseView = z
 export const purchaseParams = z.object({ sagaId: uuid });
 
 export const purchasesQuery = z.object({
-  userId: uuid.optional().describe('Default: yourself'),
+  userId: uuid.optional().describe('Default: yourself; with orgId: everybody'),
+  orgId: uuid.optional().describe('Purchases for this organisation: all for its OWNER, and with your userId your own for a member'),
   limit: z.coerce.number().int().min(1).max(100).default(20),
   cursor: z.string().max(200).optional().describe('nextCursor of the page before'),
 });

@@ -8,7 +8,9 @@ const storable = (text: string) => !text.includes('\0') && text.isWellFormed();
 export const consumeBody = z
   .object({
     userId: uuid,
-    orgId: uuid.optional().openapi({ description: "Spend the organisation's pool instead of the user's" }),
+    orgId: uuid.optional().openapi({
+      description: "Spend the organisation's pool instead of the user's; a key bound to an organisation always spends its pool",
+    }),
     provider: providerName,
     tokens: z.int().min(1).max(10_000),
     prompt: z.string().max(200_000).refine(storable, 'must be well-formed Unicode without NUL').optional(),
@@ -68,12 +70,17 @@ export const consumptionView = z
     correlationId: z.string(),
     createdAt: timestamp,
     decidedAt: timestamp.nullable(),
-    providerResponse: providerResponse.nullable(),
+    providerResponse: providerResponse
+      .nullable()
+      .openapi({ description: 'For who called; null for everybody else, and without an answer' }),
   })
   .openapi('Consumption');
 
 export const quotaQuery = z.object({ userId: uuid, provider: providerName });
-export const orgQuotaQuery = z.object({ orgId: uuid, provider: providerName });
+export const orgQuotaQuery = z.object({
+  orgId: uuid.optional().openapi({ description: 'May be left out with a key that is bound to an organisation' }),
+  provider: providerName,
+});
 
 const balance = {
   provider: providerName,

@@ -26,6 +26,7 @@ describe('analytics service', () => {
     const memberships = {
       orgsOf: (userId: string) => Promise.resolve(userId === eve ? [] : [org]),
       isMember: (userId: string, orgId: string) => Promise.resolve(userId !== eve && orgId === org),
+      roleOf: (userId: string, orgId: string) => Promise.resolve(userId !== eve && orgId === org ? ('MEMBER' as const) : null),
     };
     const app = createAnalyticsApp({
       config: loadConfig({}),
@@ -251,7 +252,7 @@ describe('analytics service', () => {
       config: loadConfig({}),
       log: createLogger('silent'),
       usage: { ...createUsageReader(database().pool), ping: () => Promise.reject(new Error('away')) },
-      memberships: { orgsOf: () => Promise.resolve([]), isMember: () => Promise.resolve(false) },
+      memberships: { orgsOf: () => Promise.resolve([]), isMember: () => Promise.resolve(false), roleOf: () => Promise.resolve(null) },
       authenticate: (_req, _res, next) => next(),
     });
     const away = await listen(app, '127.0.0.1', 0);

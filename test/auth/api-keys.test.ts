@@ -21,7 +21,7 @@ describe('API keys', function () {
     assert.equal(body.expiresAt, expiresAt);
     assert.deepEqual(parseApiKey(body.rawKey), { userId: owner.userId });
     const list = await auth().call('GET', `${KEYS}?userId=${owner.userId}`, { token: owner.token });
-    assert.deepEqual(list.body, [{ id: body.id, name: 'ci', createdAt: body.createdAt, expiresAt, lastUsedAt: null }]);
+    assert.deepEqual(list.body, [{ id: body.id, name: 'ci', orgId: null, createdAt: body.createdAt, expiresAt, lastUsedAt: null }]);
     const { rows } = await auth().pool.query('SELECT k::text AS stored FROM api_keys k WHERE id = $1', [body.id]);
     assert.ok(!rows[0].stored.includes(body.rawKey.slice(-48)));
   });
@@ -97,7 +97,7 @@ describe('API keys', function () {
     const { rawKey } = await auth().createKey(owner);
     const { status, body } = await auth().call('GET', `${KEYS}/validate`, { key: rawKey });
     assert.equal(status, 200);
-    assert.deepEqual(body, { userId: owner.userId, name: 'test', expiresAt: null, roles: ['USER'] });
+    assert.deepEqual(body, { userId: owner.userId, name: 'test', orgId: null, expiresAt: null, roles: ['USER'] });
     assertProblem(await auth().call('GET', `${KEYS}/validate`), 401, 'UNAUTHENTICATED');
     for (const key of ['leaky_', 'x', rawKey.slice(0, -1), `${rawKey}0`]) {
       assertProblem(await auth().call('GET', `${KEYS}/validate`, { key }), 401, 'UNAUTHENTICATED');

@@ -107,7 +107,7 @@ describe('organisations', function () {
   it('memberships: one that begins counts at once, one that ends counts for the cache’s age at most', async () => {
     const [owner, member] = [await auth().register(), await auth().register()];
     const orgId = await createOrg(owner);
-    const memberships = createMemberships(auth().pool, 50);
+    const memberships = createMemberships(auth().pool);
     assert.equal(await memberships.isMember(member.userId, orgId), false);
     await put(owner, orgId, member.userId);
     assert.equal(await memberships.isMember(member.userId, orgId), true);

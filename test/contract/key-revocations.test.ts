@@ -1,5 +1,4 @@
 import { createMemoryKeyRevocations } from '../../adapters/memory/key-revocations.js';
-import { recordEndings } from '../../adapters/postgres/key-endings.js';
 import { createPostgresKeyRevocations, type PostgresKeyRevocations } from '../../adapters/postgres/key-revocations.js';
 import { log } from '../redis/support.js';
 import { withDatabase } from '../support/postgres.js';
@@ -26,14 +25,8 @@ describe('KeyRevocations by PostgreSQL', function () {
       announcer,
       listener,
       async commit(endings) {
-        const connection = await database().pool.connect();
-        try {
-          await recordEndings(
-            connection,
-            endings.map(({ secretHash, validUntil }) => ({ secretHash, validUntil: new Date(validUntil) })),
-          );
-        } finally {
-          connection.release();
+        for (const { secretHash, validUntil } of endings) {
+          await database().pool.query(`SELECT end_secret(decode($1, 'hex'), $2)`, [secretHash, new Date(validUntil)]);
         }
       },
     }));

@@ -29,6 +29,7 @@ export const someone = (...roles: string[]): Person => ({ userId: randomUUID(), 
 export interface Api {
   /** `as` is who calls; a body makes it a POST */
   call(as: Person, path: string, options?: { method?: string; body?: unknown; key?: string }): Promise<Answer>;
+  /** Members; the first one is the OWNER */
   orgs: Map<string, string[]>;
 }
 
@@ -47,6 +48,10 @@ export function withApi(
       config,
       memberships: {
         isMember: (userId, orgId) => Promise.resolve(orgs.get(orgId)?.includes(userId) ?? false),
+        roleOf: (userId, orgId) => {
+          const members = orgs.get(orgId) ?? [];
+          return Promise.resolve(members[0] === userId ? 'OWNER' : members.includes(userId) ? 'MEMBER' : null);
+        },
         orgsOf: () => Promise.resolve([]),
       },
       ledger: createPurchaseLedger(bench.pool()),
