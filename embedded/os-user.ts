@@ -17,10 +17,18 @@ export interface Runner {
 
 const asOurselves: Runner = { wrap: (command, args) => ({ command, args: [...args] }), own: () => undefined };
 
+/** Gives the folder that holds all state, of mode 0700, to the user that PostgreSQL runs as; root gets in all the same. */
+export function giveToServer(folder: string): void {
+  const user = process.getuid?.() === 0 ? serverUser() : null;
+  if (user) chownSync(folder, user.uid, user.gid);
+}
+
+const serverUser = () => findUser('postgres') ?? findUser('nobody');
+
 /** @param reach files that the user must be able to open, or folders it must be able to enter */
 export function chooseRunner(reach: readonly string[]): Runner {
   if (process.getuid?.() !== 0) return asOurselves;
-  const user = findUser('postgres') ?? findUser('nobody');
+  const user = serverUser();
   if (!user) {
     throw new StartError(
       'PostgreSQL refuses to run as root, and neither of the users "postgres" and "nobody" exists. Start as an ordinary user, or point LEAKY_POSTGRES_URL at a server.',

@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:f
 import path from 'node:path';
 import { PostgresClient } from '../adapters/postgres/client.js';
 import { spawnGuarded, type GuardedChild } from './child.js';
-import { chooseRunner, type Runner } from './os-user.js';
+import { chooseRunner, giveToServer, type Runner } from './os-user.js';
 import { postgresBinaries } from './postgres-binaries.js';
 import { StartError } from './start-error.js';
 
@@ -37,6 +37,7 @@ const environment = { PATH: '/usr/local/bin:/usr/bin:/bin', LC_ALL: 'C', TZ: 'UT
 export async function startPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
   const binaries = await postgresBinaries();
   const folder = path.join(options.dataDir, 'postgres');
+  giveToServer(options.dataDir);
   const runner = chooseRunner([binaries.postgres, options.dataDir]);
   if (!existsSync(folder)) {
     options.progress?.('Creating the database (once)');
@@ -73,6 +74,12 @@ function settings({ port, fsync }: EmbeddedPostgresOptions): string[] {
     'jit=off',
     'timezone=UTC',
     'log_timezone=UTC',
+    // No values in the log: statements that fail are told of by whoever sent them, and its lines would quote what was in them.
+    'log_min_messages=log',
+    'log_min_error_statement=panic',
+    'log_error_verbosity=terse',
+    'log_parameter_max_length=0',
+    'log_parameter_max_length_on_error=0',
     // A single server: no replicas to feed, and reads by the backends themselves instead of three I/O processes.
     'wal_level=minimal',
     'max_wal_senders=0',

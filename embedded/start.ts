@@ -12,6 +12,7 @@ import { lockDataDir, type DataLock } from './lock.js';
 import { watchParent } from './parent.js';
 import { requireFreePorts } from './ports.js';
 import { startPostgres } from './postgres.js';
+import { makePrivate, writePrivately } from './private-folder.js';
 import { loadSecrets, markAdminPasswordShown, type Secrets } from './secrets.js';
 import { findTemporalCli } from './temporal-cli.js';
 import { startTemporal } from './temporal-server.js';
@@ -32,11 +33,13 @@ interface Preparation {
 /** The whole system in this process, its databases as children. Resolves when it is ready; ends by signal. */
 export async function startEverything(given: Config, parts: readonly Compose[]): Promise<void> {
   const startedAt = Date.now() - process.uptime() * 1000;
+  writePrivately();
   const progress = (line: string) => void process.stderr.write(`${redact(line)}\n`);
   const lifecycle = createLifecycle(progress, (error) => progress(error instanceof Error ? error.message : String(error)));
   if (given.startedByNpm) watchParent(() => lifecycle.stop('npm has ended; stopping', 0));
   try {
     const lock = await lockDataDir(given.dataDir, progress);
+    makePrivate(given.dataDir);
     lifecycle.onStop(() => Promise.resolve(lock.release()));
     await requireFreePorts(wantedPorts(given));
     const secrets = loadSecrets(given.dataDir);

@@ -1,6 +1,7 @@
 import path from 'node:path';
 import type { GuardedChild } from '../embedded/child.js';
 import { lockDataDir, type DataLock } from '../embedded/lock.js';
+import { makePrivate, writePrivately } from '../embedded/private-folder.js';
 import { requireFreePorts } from '../embedded/ports.js';
 import { loadSecrets, type Secrets } from '../embedded/secrets.js';
 import { environments, type Addresses } from './environments.js';
@@ -70,7 +71,9 @@ class Starting {
 
   async run(): Promise<Stack> {
     const { dataDir, ports, environment, say } = this.options;
+    writePrivately();
     this.lock = await lockDataDir(dataDir, say);
+    makePrivate(dataDir);
     await requireFreePorts(portUses(ports).map(([port, purpose]) => ({ port, purpose, host: '127.0.0.1', variable: '--ports' })));
     const secrets = loadSecrets(dataDir);
     for (const name of SCRIPTS) await install(name, environment, say);

@@ -1,9 +1,16 @@
 import assert from 'node:assert/strict';
 import { createServer, type AddressInfo } from 'node:net';
-import { existsSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { temporaryFolder } from '../support/servers.js';
 import { allGone, isolatedEnvironment, ready, leakyStart } from './leaky-process.js';
+
+/** Files and folders that anyone but their owner may read, enter or change */
+function readableByOthers(folder: string): string[] {
+  return readdirSync(folder, { withFileTypes: true, recursive: true })
+    .map((entry) => path.join(entry.parentPath, entry.name))
+    .filter((file) => existsSync(file) && (statSync(file).mode & 0o077) !== 0);
+}
 
 describe('leaky start', function () {
   this.timeout(120_000);
@@ -43,6 +50,8 @@ describe('leaky start', function () {
     assert.match(first.output(), /Admin +admin \/ \S{20}/);
     assert.equal(statSync(path.join(dataDir, 'secrets.json')).mode & 0o777, 0o600);
     assert.equal(await register(first.gateway, 'grace'), 201);
+    assert.equal(statSync(dataDir).mode & 0o777, 0o700);
+    assert.deepEqual(readableByOthers(dataDir), []);
 
     const second = leakyStart(await isolatedEnvironment(dataDir));
     assert.equal(await second.ended, 2);
