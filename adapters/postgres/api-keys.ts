@@ -66,8 +66,6 @@ export function createApiKeys(pool: Database): ApiKeys {
       const { rows } = await pool.query<ApiKey & Omit<KeyHolder, 'key'>>(
         `SELECT ${COLUMNS}, u.username,
                 ARRAY(SELECT r.role FROM user_roles r WHERE r.user_id = u.id ORDER BY r.role) AS roles,
-                ARRAY(SELECT m.org_id FROM org_members m WHERE m.user_id = u.id
-                       AND (k.org_id IS NULL OR m.org_id = k.org_id) ORDER BY m.created_at) AS orgs,
                 least(k.expires_at, CASE WHEN k.previous_hash = $1 THEN k.previous_valid_until END) AS "validUntil"
            FROM api_keys k JOIN users u ON u.id = k.user_id
           WHERE (k.secret_hash = $1 OR (k.previous_hash = $1 AND k.previous_valid_until > now()))
@@ -76,8 +74,8 @@ export function createApiKeys(pool: Database): ApiKeys {
       );
       const row = rows[0];
       if (!row) return null;
-      const { username, roles, orgs, validUntil, ...key } = row;
-      return { key, username, roles, orgs, validUntil };
+      const { username, roles, validUntil, ...key } = row;
+      return { key, username, roles, validUntil };
     },
 
     async markUsed(uses) {

@@ -31,11 +31,7 @@ export function loginRoutes(router: Router, { accounts, passwords, issuer, throt
       return (await passwords.matches(password, found?.passwordHash ?? null)) ? found : null;
     });
     if (!user) throw new Problem('INVALID_CREDENTIALS', 'The username or the password is wrong');
-    const orgs = await accounts.orgs.of(user.id);
-    const { token, expiresAt } = await issuer.forUser(
-      user,
-      orgs.map((org) => org.id),
-    );
+    const { token, expiresAt } = await issuer.forUser(user);
     res.json({ userId: user.id, username: user.username, token, roles: user.roles, expiresAt: expiresAt.toISOString() });
   });
 }

@@ -55,7 +55,6 @@ export interface KeyHolder {
   key: ApiKey;
   username: string;
   roles: string[];
-  orgs: string[];
   /** When this very secret stops working: the end of its grace or of the key, whichever is first; null: never */
   validUntil: Date | null;
 }

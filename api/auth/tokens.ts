@@ -11,11 +11,12 @@ export interface IssuedToken {
 
 export interface TokenIssuer {
   /** For a person who has proven a password. */
-  forUser(user: { id: string; username: string; roles: string[] }, orgs: string[]): Promise<IssuedToken>;
+  forUser(user: { id: string; username: string; roles: string[] }): Promise<IssuedToken>;
   /** For the holder of an API key; names the key, its tier and the hash of the secret, by which it is ended with the secret. */
   forKey(holder: KeyHolder, secretHash: string): Promise<IssuedToken>;
 }
 
+/** Nothing in a token grows with what others do: whoever belongs to many organisations would have a token that no header carries. */
 export function createTokenIssuer(keyring: Keyring, config: Config['auth']): TokenIssuer {
   const issue = async (subject: string, claims: Record<string, unknown>, issuedAt: number, expiresAt: number): Promise<IssuedToken> => {
     const { kid, privateKey } = await keyring.active();
@@ -32,15 +33,15 @@ export function createTokenIssuer(keyring: Keyring, config: Config['auth']): Tok
   };
   const now = () => Math.floor(Date.now() / 1_000);
   return {
-    forUser({ id, username, roles }, orgs) {
+    forUser({ id, username, roles }) {
       const issuedAt = now();
-      return issue(id, { username, roles, orgs }, issuedAt, issuedAt + config.tokenTtlSeconds);
+      return issue(id, { username, roles }, issuedAt, issuedAt + config.tokenTtlSeconds);
     },
-    forKey({ key, username, roles, orgs, validUntil }, secretHash) {
+    forKey({ key, username, roles, validUntil }, secretHash) {
       const issuedAt = now();
       // Rounded up: caches end the key at its exact instant, and a token that is dead at birth would help nobody.
       const end = Math.min(issuedAt + config.internalTokenTtlSeconds, validUntil ? Math.ceil(validUntil.getTime() / 1_000) : Infinity);
-      const claims = { username, roles, orgs, keyId: key.id, keyHash: secretHash, tier: key.tier, keyOrgId: key.orgId };
+      const claims = { username, roles, keyId: key.id, keyHash: secretHash, tier: key.tier, keyOrgId: key.orgId };
       return issue(key.userId, claims, issuedAt, end);
     },
   };

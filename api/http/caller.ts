@@ -6,8 +6,6 @@ export interface Caller {
   userId: string;
   username: string;
   roles: string[];
-  /** Organisations named in the token; membership itself is checked with the Memberships port, which is fresher. */
-  orgs: string[];
   /** Set when the caller came with an API key */
   apiKeyId: string | null;
   /** Tier of that API key, if it has one */

@@ -29,7 +29,6 @@ const claimsSchema = z.object({
   sub: z.uuid(),
   username: z.string(),
   roles: z.array(z.string()),
-  orgs: z.array(z.string()),
   iat: z.number(),
   exp: z.number(),
   keyId: z.string().optional(),
@@ -82,7 +81,6 @@ const callerFrom = (claims: z.output<typeof claimsSchema>): Caller => ({
   username: claims.username,
   // A key that was stolen must not rule: whatever its token says, it never carries ADMIN.
   roles: claims.keyId === undefined ? claims.roles : rolesOfKey(claims.roles),
-  orgs: claims.orgs,
   apiKeyId: claims.keyId ?? null,
   keyTier: claims.tier ?? null,
   keyOrgId: claims.keyOrgId ?? null,

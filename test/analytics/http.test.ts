@@ -41,7 +41,6 @@ describe('analytics service', () => {
           userId,
           username: 'test',
           roles: [userId === id(0xadd) ? 'ADMIN' : 'USER'],
-          orgs: [],
           apiKeyId: null,
           keyTier: null,
         };

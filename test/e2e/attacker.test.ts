@@ -202,7 +202,7 @@ describe('an attacker', () => {
     assert.deepEqual([status, body.roles], [201, ['USER']]);
     assert.notEqual(body.userId, victim.userId);
     const claims = decodeJwt(body.token as string);
-    assert.deepEqual([claims['roles'], claims['orgs'], claims.sub], [['USER'], [], body.userId]);
+    assert.deepEqual([claims['roles'], claims['orgs'], claims.sub], [['USER'], undefined, body.userId]);
     const tier = await people.call('GET', `/api/v1/tokens/tiers/users/${body.userId}`, { token: body.token as string });
     assert.equal(tier.body.tier, 'STANDARD');
   });

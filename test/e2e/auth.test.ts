@@ -92,7 +92,10 @@ describe('the contract of the auth service', () => {
         assert.equal(header.alg, 'RS256');
         assert.ok(jwks.body.keys.some((key: { kid: string }) => key.kid === header.kid));
         const claims = decodeJwt(body.token);
-        assert.deepEqual([claims.sub, claims['username'], claims['roles'], claims['orgs']], [ada.userId, ada.username, ['USER'], []]);
+        assert.deepEqual(
+          [claims.sub, claims['username'], claims['roles'], claims['orgs']],
+          [ada.userId, ada.username, ['USER'], undefined],
+        );
         for (const name of ['iss', 'aud', 'jti', 'iat', 'exp']) assert.ok(claims[name], name);
         assert.equal((claims.exp ?? 0) - (claims.iat ?? 0), 3_600);
         assert.equal(Date.parse(body.expiresAt), (claims.exp ?? 0) * 1_000);

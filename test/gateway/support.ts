@@ -60,7 +60,6 @@ export const stubAuthenticator: Pick<Authenticator, 'identify'> = {
         userId: name,
         username: name,
         roles: ['USER'],
-        orgs: [],
         apiKeyId: key ? `id-${name}` : null,
         keyTier: null,
         keyOrgId: null,

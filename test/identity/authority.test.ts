@@ -16,7 +16,6 @@ const caller = (userId: string, more: Partial<Caller> = {}): Caller => ({
   userId,
   username: userId,
   roles: ['USER'],
-  orgs: [],
   apiKeyId: null,
   keyTier: null,
   ...more,

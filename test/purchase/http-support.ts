@@ -73,7 +73,7 @@ export function withApi(
         router.use(publicPurchaseRoutes(deps));
         router.use((req, res, next) => {
           const person = JSON.parse(String(req.headers['x-test-person'])) as Person;
-          res.locals.caller = { ...person, username: 'someone', orgs: [], apiKeyId: null, keyTier: null };
+          res.locals.caller = { ...person, username: 'someone', apiKeyId: null, keyTier: null };
           next();
         });
         router.use(purchaseRoutes(deps));

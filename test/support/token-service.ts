@@ -163,7 +163,6 @@ const saysWhoItIs: RequestHandler = (req, res, next) => {
     userId: req.get('x-test-user') ?? '',
     username: 'test',
     roles: roles.split(','),
-    orgs: [],
     apiKeyId: null,
     keyTier: null,
   };
