@@ -8,9 +8,14 @@ export interface Payment {
   amountCents: number;
   method: string;
   description: string;
+  /** The provider's own id, as far as the purchase knows it. It is known from a reservation on. */
+  paymentId: string | null;
+  /** Set for purchases of before ids were kept: since then the payment may exist without a record of it */
+  unrecordedSince: Date | null;
 }
 
-export type PaymentOutcome = { ok: true } | { ok: false; detail: string };
+/** `paymentId`: the provider's own id, where it has one */
+export type PaymentOutcome = { ok: true; paymentId?: string } | { ok: false; detail: string };
 
 /** What `undo` found and did: nothing was held, the hold was released, or captured money was given back. */
 export type UndoOutcome = 'NOTHING' | 'RELEASED' | 'REFUNDED';
@@ -26,6 +31,30 @@ export interface Payments {
   capture(payment: Payment, signal?: AbortSignal): Promise<PaymentOutcome>;
   /** Releases or refunds, whatever state the payment is in. */
   undo(payment: Payment, signal?: AbortSignal): Promise<UndoOutcome>;
+}
+
+/** What is kept of a payment whose provider gives it an id of its own. */
+export interface PaymentRecord {
+  /** null: not learnt, which says nothing about whether the payment exists */
+  paymentId: string | null;
+  askedAt: Date;
+  /** Since then, by the store's clock */
+  ageMs: number;
+  /** How often its creation was asked for; 0: never, by anyone who keeps records */
+  creations: number;
+  /** Nothing may be held or taken any more */
+  closed: boolean;
+}
+
+/** Each write is committed before the step that depends on it. `askedSince`: see `unrecordedSince` of the payment. */
+export interface PaymentRecords {
+  find(sagaId: string): Promise<PaymentRecord | null>;
+  /** Before each creation */
+  ask(sagaId: string, askedSince: Date | null): Promise<PaymentRecord>;
+  /** After it, before anything else; the first id stays. */
+  learn(sagaId: string, paymentId: string): Promise<PaymentRecord>;
+  /** Before a payment is ended, so that a late creation ends what it made. */
+  close(sagaId: string, askedSince: Date | null): Promise<PaymentRecord>;
 }
 
 /** The payment provider gave no answer: the money may or may not have moved. Retryable. */

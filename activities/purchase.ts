@@ -67,8 +67,9 @@ export function createPurchaseActivities({ payments, ledger, sagas, events, log 
       return outcome;
     },
 
-    capturePayment(order: PurchaseOrder): Promise<PaymentOutcome> {
-      return whileHeartbeating((signal) => payments.capture(paymentOf(order), signal));
+    /** @param paymentId what the reservation answered */
+    capturePayment(order: PurchaseOrder, paymentId?: string | null): Promise<PaymentOutcome> {
+      return whileHeartbeating((signal) => payments.capture(paymentOf(order, paymentId), signal));
     },
 
     async completePurchase(order: PurchaseOrder): Promise<void> {
@@ -76,9 +77,9 @@ export function createPurchaseActivities({ payments, ledger, sagas, events, log 
       await advance(order, 'COMPLETED');
     },
 
-    async releasePayment(order: PurchaseOrder): Promise<string> {
+    async releasePayment(order: PurchaseOrder, paymentId?: string | null): Promise<string> {
       await publish(order, 'PAYMENT_RELEASE_REQUESTED');
-      return whileHeartbeating((signal) => payments.undo(paymentOf(order), signal));
+      return whileHeartbeating((signal) => payments.undo(paymentOf(order, paymentId), signal));
     },
 
     voidTokens(order: PurchaseOrder): Promise<void> {
@@ -103,11 +104,13 @@ export function createPurchaseActivities({ payments, ledger, sagas, events, log 
 
 const workflowId = () => Context.current().info.workflowExecution?.workflowId ?? '';
 
-const paymentOf = (order: PurchaseOrder): Payment => ({
+const paymentOf = (order: PurchaseOrder, paymentId?: string | null): Payment => ({
   key: order.sagaId,
   amountCents: order.amountCents,
   method: order.paymentMethod,
   description: `${order.tokens} ${order.provider} tokens`,
+  paymentId: paymentId ?? null,
+  unrecordedSince: order.revision === 3 ? null : new Date(order.createdAt),
 });
 
 /** Lets the server notice a dead worker within the heartbeat time-out, and a given-up step abort its call. */

@@ -32,6 +32,23 @@ export interface UsageBooks {
   rollUpMismatches(): Promise<number>;
 }
 
+/** A payment as its provider knows it. OPEN: made, and money may be held; ENDED: cancelled or refunded. */
+export interface KnownPayment {
+  id: string;
+  sagaId: string;
+  state: 'OPEN' | 'CAPTURED' | 'ENDED';
+  createdAt: Date;
+}
+
+/** What an audit asks a payment provider whose books are not in the ledger's database. */
+export interface PaymentBooks {
+  provider: string;
+  /** Every payment of ours that was made at `from` or later; null: every one. In pages */
+  since(from: Date | null): AsyncIterable<KnownPayment[]>;
+  /** As it stands now; null: it is not ours */
+  current(id: string): Promise<KnownPayment | null>;
+}
+
 /** One law of the ledger and what breaks it. */
 export interface Breach {
   /** Number of the invariant in ARCHITECTURE.md */

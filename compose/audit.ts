@@ -1,3 +1,4 @@
+import { createPaymentBooks } from '../adapters/payments/index.js';
 import { createAuditor } from '../adapters/postgres/audit.js';
 import { createPool } from '../adapters/postgres/pool.js';
 import type { AuditReport } from '../activities/reconciliation-ports.js';
@@ -10,7 +11,7 @@ export async function runAudit(config: Config, options: { graceSeconds: number; 
   const report = await withDatabaseUrl(config, async (url) => {
     const pool = createPool(url, 1);
     const usage = openUsageStore(config, () => pool);
-    return createAuditor(pool, usage.books)
+    return createAuditor(pool, usage.books, createPaymentBooks(config))
       .audit(options.graceSeconds)
       .finally(() => Promise.all([usage.close(), pool.end()]));
   });

@@ -1,5 +1,6 @@
 import { createMaintenanceActivities } from '../activities/maintenance.js';
 import { createReconciliationActivities } from '../activities/reconciliation.js';
+import { createPaymentBooks } from '../adapters/payments/index.js';
 import { createAuditor } from '../adapters/postgres/audit.js';
 import { createConsumptionRetention } from '../adapters/postgres/consumption-retention.js';
 import { createConsumptionLedger } from '../adapters/postgres/ledger.js';
@@ -39,7 +40,7 @@ export const composeMaintenanceWorker: Compose = async (resources) => {
         workflows: createOpenWorkflows(temporal.client),
         ledger: createConsumptionLedger(database, { enforceQuota: config.flags.quotaEnforcement }),
         usage: resources.events().usage,
-        auditor: createAuditor(database, usage.books),
+        auditor: createAuditor(database, usage.books, createPaymentBooks(config)),
         log,
       }),
     },

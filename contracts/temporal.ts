@@ -112,8 +112,9 @@ export interface PurchaseOrder {
    * marker would cost the event and the search attribute that revision 2 saves.
    *
    *   2: the search attribute LeakySagaStatus tells how a purchase ended, no longer each of its steps
+   *   3: the payment's own id is kept before money is held; a step that a store's outage stopped goes on when the store is back
    */
-  revision?: 2;
+  revision?: 2 | 3;
 }
 
 /** Why a purchase ended as FAILED. */

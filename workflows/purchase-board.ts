@@ -26,6 +26,8 @@ export class PurchaseBoard {
   /** Until the capture is asked for; from then on a cancellation would race with the money. */
   cancellable = true;
   parked: Parked | null = null;
+  /** As its provider names it; null: not known, or it has no name of its own */
+  paymentId: string | null = null;
   private step = 'starting';
   private readonly journal: string[] = [];
 
@@ -91,7 +93,7 @@ export class PurchaseBoard {
   private details(): string {
     const { tokens, provider, amountCents, paymentMethod } = this.order;
     const lines = [
-      `Purchase of **${tokens} ${provider} tokens** for ${amountCents} US cents with \`${paymentMethod}\`: **${this.status}**`,
+      `Purchase of **${tokens} ${provider} tokens** for ${amountCents} US cents with \`${paymentMethod}\`${this.paymentId ? ` (payment \`${this.paymentId}\`)` : ''}: **${this.status}**`,
     ];
     if (this.refusal) lines.push('', `Fails because of **${this.refusal.reason}**: ${this.refusal.detail}`);
     if (this.parked) lines.push(...parkedLines(this.parked));

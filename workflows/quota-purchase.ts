@@ -40,6 +40,8 @@ export async function purchaseQuota(order: PurchaseOrder): Promise<PurchaseState
   const purchase = new Interruptible<Refusal>();
   const state = () => board.state(saga.pending);
   let approved = !order.needsApproval;
+  /** The provider's own id of the payment, where it has one */
+  let paymentId: string | null = null;
 
   setHandler(statusQuery, state);
   setHandler(approveSignal, () => void (approved = true));
@@ -66,12 +68,14 @@ export async function purchaseQuota(order: PurchaseOrder): Promise<PurchaseState
     }
 
     board.doing('reserving the payment');
-    const nothingHeld = saga.compensateWith(release(order));
+    const nothingHeld = saga.compensateWith(release(order, () => paymentId));
     const payment = await steps.reservePayment(order);
     if (!payment.ok) {
       nothingHeld(); // declined is final for the key: nothing is held
       return refuse('PAYMENT_DECLINED', payment.detail);
     }
+    paymentId = payment.paymentId ?? null;
+    board.paymentId = paymentId;
     board.reached('PAYMENT_RESERVED');
 
     saga.compensateWith(voiding(order));
@@ -81,7 +85,7 @@ export async function purchaseQuota(order: PurchaseOrder): Promise<PurchaseState
 
     board.cancellable = false;
     board.doing('capturing the payment');
-    const capture = await steps.capturePayment(order);
+    const capture = await steps.capturePayment(order, paymentId);
     return capture.ok ? 'CAPTURED' : refuse('CAPTURE_DECLINED', capture.detail);
   }
 
@@ -135,10 +139,13 @@ async function announce(order: PurchaseOrder, board: PurchaseBoard, parked: Park
   }
 }
 
-const release = (order: PurchaseOrder): SureStep => ({
+const release = (order: PurchaseOrder, paymentId: () => string | null): SureStep => ({
   name: 'release the payment',
-  remedy: `Look payment ${order.sagaId} up at the payment provider and see why it cannot be released or refunded.`,
-  run: () => steps.releasePayment(order),
+  get remedy() {
+    const payment = paymentId() ?? order.sagaId;
+    return `Look payment ${payment} up at the payment provider and see why it cannot be released or refunded.`;
+  },
+  run: () => steps.releasePayment(order, paymentId()),
 });
 
 const voiding = (order: PurchaseOrder): SureStep => ({

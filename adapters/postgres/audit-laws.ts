@@ -62,6 +62,12 @@ export const LAWS: readonly Law[] = [
   },
   {
     invariant: 2,
+    law: 'money is held for open purchases only',
+    breaks: `SELECT m.payment_key FROM sim_payments m LEFT JOIN token_purchase_saga s ON s.id = m.payment_key
+              WHERE m.state = 'AUTHORIZED' AND coalesce(s.status, 'FAILED') IN ('COMPLETED', 'FAILED')`,
+  },
+  {
+    invariant: 2,
     law: 'a completed purchase was captured once and posted',
     breaks: `SELECT s.id FROM token_purchase_saga s LEFT JOIN allocations a ON a.saga_id = s.id
                LEFT JOIN sim_payments m ON m.payment_key = s.id

@@ -1,6 +1,7 @@
-import type { AuditReport, Auditor, Breach, UsageBooks } from '../../activities/reconciliation-ports.js';
+import type { AuditReport, Auditor, Breach, PaymentBooks, UsageBooks } from '../../activities/reconciliation-ports.js';
 import type { Connection, Database } from './pool.js';
 import { inLongTransaction, patient } from './pool.js';
+import { auditPayments } from './payments-audit.js';
 import { LAWS, ROLL_UPS, type Law } from './audit-laws.js';
 import { countRollUpMismatches } from './usage-audit.js';
 import { auditUsageElsewhere } from './usage-elsewhere.js';
@@ -10,11 +11,13 @@ const SAMPLES = 5;
 /**
  * Checks the invariants of ARCHITECTURE.md against all rows, in one snapshot that blocks nobody.
  * @param usage the usage store, when it is not this database; it is then read after the snapshot
+ * @param payments the payment provider's books, when they are not in this database; read after the snapshot, too
  */
-export function createAuditor(db: Database, usage: UsageBooks | null = null): Auditor {
+export function createAuditor(db: Database, usage: UsageBooks | null = null, payments: PaymentBooks | null = null): Auditor {
   return {
     async audit(graceSeconds) {
       const report = await inLongTransaction(db, (connection) => auditLedger(connection, graceSeconds, usage === null));
+      if (payments) report.breaches.push(...(await auditPayments(db, payments, graceSeconds)));
       if (usage === null) return report;
       const { events, breaches } = await auditUsageElsewhere(db, usage, graceSeconds);
       return { ...report, checked: { ...report.checked, usageEvents: events }, breaches: [...report.breaches, ...breaches] };

@@ -39,7 +39,7 @@ export function makeOrder(body: z.output<typeof purchaseBody>, terms: OrderTerms
     limitSeconds,
     needsApproval: tokens > terms.approvalAboveTokens,
     createdAt: now.toISOString(),
-    revision: 2,
+    revision: 3,
   };
 }
 

@@ -76,6 +76,14 @@ describe('audit', function () {
       () => [`UPDATE allocations SET state = 'POSTED'`, []],
     ],
     [
+      'money is held for open purchases only',
+      () => [
+        `INSERT INTO sim_payments (payment_key, amount_cents, method, state) VALUES (gen_random_uuid(), 1, 'sim_approve', 'AUTHORIZED')`,
+        [],
+      ],
+      () => [`DELETE FROM sim_payments WHERE state = 'AUTHORIZED'`, []],
+    ],
+    [
       'a completed purchase was captured once',
       () => [`UPDATE sim_payments SET state = 'RELEASED', captures = 0`, []],
       () => [`UPDATE sim_payments SET state = 'CAPTURED', captures = 1`, []],

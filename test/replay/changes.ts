@@ -21,7 +21,7 @@ const nothing = () => false;
 const { purchaseQuota, consumeTokens, rollUpUsage, enforceRetention, scanAnomalies, reconcileLedger, auditLedger } = WORKFLOWS;
 const purchase = { workflow: purchaseQuota, file: 'quota-purchase.ts' };
 const consumption = { workflow: consumeTokens, file: 'token-consumption.ts' };
-const CAPTURE = 'const capture = await steps.capturePayment(order);';
+const CAPTURE = 'const capture = await steps.capturePayment(order, paymentId);';
 
 export const CHANGES: readonly Change[] = [
   {
@@ -63,7 +63,7 @@ export const CHANGES: readonly Change[] = [
   {
     ...purchase,
     name: 'otherArguments',
-    edits: [[CAPTURE, 'const capture = await steps.capturePayment({ ...order, tokens: 1 });']],
+    edits: [[CAPTURE, 'const capture = await steps.capturePayment({ ...order, tokens: 1 }, paymentId);']],
     breaks: nothing,
   },
   {
