@@ -14,5 +14,7 @@ export function hearStrayErrors(onStray: (error: Error) => void, onFault: (error
     onStray(error as Error);
   };
   process.on('uncaughtException', hear);
+  // What is written there is for whoever reads it; that nobody does, or that its disk is full, concerns no call.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => metrics.logLinesDropped.inc());
   return () => void process.off('uncaughtException', hear);
 }

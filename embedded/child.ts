@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, renameSync, statSync } from 'node:fs';
+import { closeSync, statSync } from 'node:fs';
 import type { Socket } from 'node:net';
-import path from 'node:path';
+import { boundLog, openLog, tailOf } from './child-log.js';
 
 /**
  * A child of ours must never outlive us, not even after kill -9, and must not get the terminal's Ctrl-C before we have drained.
@@ -34,7 +34,6 @@ exit "$status"
 `;
 
 const TICKS_PER_SECOND = 5;
-const KEEP_LOG_BYTES = 10_000_000;
 
 export interface GuardedChild {
   /** Of the watchdog, which lives exactly as long as the child */
@@ -84,10 +83,11 @@ export async function spawnGuarded(options: GuardedOptions): Promise<GuardedChil
   pipe.on('error', () => undefined);
   pipe.unref();
   child.unref();
+  void ended.then(boundLog(options.logFile));
   return {
     pid: child.pid ?? 0,
     ended,
-    logTail: () => tail(options.logFile, offset),
+    logTail: () => tailOf(options.logFile, offset),
     stop: async () => {
       child.ref();
       pipe.destroy();
@@ -101,16 +101,4 @@ function started(child: ChildProcess, name: string): Promise<void> {
     child.once('spawn', resolve);
     child.once('error', (error) => reject(new Error(`${name} could not be started: ${error.message}`, { cause: error })));
   });
-}
-
-/** Appends; a file that has grown large becomes `<file>.1` first. */
-function openLog(file: string): number {
-  mkdirSync(path.dirname(file), { recursive: true });
-  if (existsSync(file) && statSync(file).size > KEEP_LOG_BYTES) renameSync(file, `${file}.1`);
-  return openSync(file, 'a');
-}
-
-function tail(file: string, offset: number): string {
-  const text = readFileSync(file).subarray(offset).toString('utf8').trimEnd();
-  return text.split('\n').slice(-12).join('\n');
 }

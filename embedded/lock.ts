@@ -1,5 +1,7 @@
 import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { z } from 'zod';
+import { onDataFolder } from './data-folder.js';
 import { StartError } from './start-error.js';
 
 /**
@@ -16,32 +18,42 @@ export interface DataLock {
   release(): void;
 }
 
-interface Party {
-  pid: number;
-  startedAt: string | null;
-}
-interface LockFile {
-  owner: Party;
-  children: Party[];
+const party = z.object({ pid: z.int().positive(), startedAt: z.string().nullable() });
+const schema = z.object({ owner: party, children: z.array(party) });
+type Party = z.infer<typeof party>;
+type LockFile = z.infer<typeof schema>;
+
+/** As it is in the file: by its bytes a stale lock is told from a rival's. */
+interface Found {
+  text: string;
+  content: LockFile;
 }
 
 const WAIT_FOR_CHILDREN_MS = 30_000;
+/** A rival takes and gives back the lock in between; more often than this means that something else writes the file. */
+const MOST_TRIES = 50;
 
 /** @throws StartError when another process owns the folder */
-export async function lockDataDir(dataDir: string, progress: (line: string) => void = () => undefined): Promise<DataLock> {
+export function lockDataDir(dataDir: string, progress: (line: string) => void = () => undefined): Promise<DataLock> {
+  return onDataFolder(dataDir, () => lock(dataDir, progress));
+}
+
+async function lock(dataDir: string, progress: (line: string) => void): Promise<DataLock> {
   mkdirSync(dataDir, { recursive: true });
   const file = path.join(dataDir, 'lock.json');
-  const content: LockFile = { owner: party(process.pid), children: [] };
-  while (!tryCreate(file, content)) {
-    const current = read(file);
-    if (current === null) continue;
+  const content: LockFile = { owner: partyOf(process.pid), children: [] };
+  for (let tries = 0; !tryCreate(file, content); tries++) {
+    if (tries > MOST_TRIES) throw new StartError(`${file} cannot be taken over. If nothing runs on this folder, remove that file.`);
+    const found = read(file);
+    if (found === null) continue;
+    const { content: current, text } = found;
     if (isAlive(current.owner)) {
       throw new StartError(
         `Leaky Tokens is already running on ${dataDir} (process ${current.owner.pid}). Stop it first, or choose another folder with LEAKY_DATA_DIR=<folder> and other ports.`,
       );
     }
     await waitForEnd(current.children, progress);
-    removeStale(file, current);
+    removeStale(file, text);
   }
   const save = () => {
     writeFileSync(`${file}.new`, JSON.stringify(content));
@@ -49,7 +61,7 @@ export async function lockDataDir(dataDir: string, progress: (line: string) => v
   };
   return {
     addChild(pid) {
-      content.children.push(party(pid));
+      content.children = [...content.children.filter(isAlive), partyOf(pid)];
       save();
     },
     release: () => rmSync(file, { force: true }),
@@ -71,21 +83,24 @@ function tryCreate(file: string, content: LockFile): boolean {
   }
 }
 
-function read(file: string): LockFile | null {
+function read(file: string): Found | null {
   try {
-    return JSON.parse(readFileSync(file, 'utf8')) as LockFile;
+    const text = readFileSync(file, 'utf8');
+    return { text, content: schema.parse(JSON.parse(text)) };
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT') return null;
+    if (code) throw error;
     throw new StartError(`${file} is damaged. If nothing runs on this folder, remove that file.`, { cause: error });
   }
 }
 
 /** Takes the stale lock away by renaming it; when a rival was faster and the file is its lock, it is put back. */
-function removeStale(file: string, stale: LockFile): void {
+function removeStale(file: string, stale: string): void {
   const aside = `${file}.stale.${process.pid}`;
   try {
     renameSync(file, aside);
-    if (readFileSync(aside, 'utf8') !== JSON.stringify(stale)) linkSync(aside, file);
+    if (readFileSync(aside, 'utf8') !== stale) linkSync(aside, file);
   } catch (error) {
     if (!['ENOENT', 'EEXIST'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
   } finally {
@@ -104,7 +119,7 @@ async function waitForEnd(children: readonly Party[], progress: (line: string) =
   }
 }
 
-const party = (pid: number): Party => ({ pid, startedAt: startOf(pid) });
+const partyOf = (pid: number): Party => ({ pid, startedAt: startOf(pid) });
 
 function isAlive({ pid, startedAt }: Party): boolean {
   try {

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { PostgresClient } from '../adapters/postgres/client.js';
 import { spawnGuarded, type GuardedChild } from './child.js';
 import { chooseRunner, giveToServer, type Runner } from './os-user.js';
+import { disownPostmasterPid } from './postmaster-pid.js';
 import { postgresBinaries } from './postgres-binaries.js';
 import { StartError } from './start-error.js';
 
@@ -43,6 +44,8 @@ export async function startPostgres(options: EmbeddedPostgresOptions): Promise<E
     options.progress?.('Creating the database (once)');
     await initialise(binaries.initdb, folder, options, runner);
   }
+  if (disownPostmasterPid(folder))
+    options.progress?.('The process id in postmaster.pid belongs to another program; PostgreSQL starts anyway');
   const command = runner.wrap(binaries.postgres, ['-D', folder, ...settings(options).flatMap((setting) => ['-c', setting])]);
   const child = await spawnGuarded({
     name: 'PostgreSQL',

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
+import { explainFolderFault } from './data-folder.js';
 import { StartError } from './start-error.js';
 
 const schema = z.object({
@@ -25,6 +26,7 @@ export function loadSecrets(dataDir: string): Secrets {
     try {
       return schema.parse(JSON.parse(readFileSync(file, 'utf8')));
     } catch (error) {
+      if ((error as NodeJS.ErrnoException).code) throw explainFolderFault(dataDir, error) ?? error;
       throw new StartError(`${file} is damaged; restore it, or remove the data folder to start afresh`, { cause: error });
     }
   }

@@ -8,6 +8,7 @@ import type { Logger } from '../telemetry/log.js';
 import { hideSecrets, redact } from '../telemetry/redaction.js';
 import { installTemporalRuntime } from '../telemetry/temporal-runtime.js';
 import type { GuardedChild } from './child.js';
+import { explainFolderFault } from './data-folder.js';
 import { lockDataDir, type DataLock } from './lock.js';
 import { watchParent } from './parent.js';
 import { requireFreePorts } from './ports.js';
@@ -58,8 +59,9 @@ export async function startEverything(given: Config, parts: readonly Compose[]):
     if (generated) markAdminPasswordShown(given.dataDir, secrets);
   } catch (error) {
     if (lifecycle.stopping) return;
-    const known = error instanceof Error && ['StartError', 'ConfigError'].includes(error.name);
-    progress(known ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error));
+    const told = explainFolderFault(given.dataDir, error) ?? error;
+    const known = told instanceof Error && ['StartError', 'ConfigError'].includes(told.name);
+    progress(known ? told.message : told instanceof Error ? (told.stack ?? told.message) : String(told));
     lifecycle.stop('Not started', known ? 2 : 1);
   }
 }

@@ -1,26 +1,18 @@
-import { existsSync, mkdirSync, renameSync, statSync } from 'node:fs';
 import path from 'node:path';
-import { Writable } from 'node:stream';
-import { pino } from 'pino';
+import { pino, type StreamEntry } from 'pino';
+import { FoldedLines } from '../telemetry/folded-lines.js';
+import { LogFile } from '../telemetry/log-file.js';
 import { createLogger, type Logger } from '../telemetry/log.js';
-
-const KEEP_BYTES = 50_000_000;
-/** The same line again within this time is left out of the terminal (never of the file) */
-const QUIET_MS = 5_000;
 
 /** Everything to `<dataDir>/logs/leaky.log`; warnings and errors also to the terminal, one short line each. */
 export function createFileLogger(level: string, dataDir: string): { log: Logger; file: string; flush: () => void } {
   const file = path.join(dataDir, 'logs/leaky.log');
-  mkdirSync(path.dirname(file), { recursive: true });
-  if (existsSync(file) && statSync(file).size > KEEP_BYTES) renameSync(file, `${file}.1`);
-  const destination = pino.destination({ dest: file, sync: false, minLength: 4_096 });
-  // Lines wait in memory for their company; a second is the most that kill -9 may take of them.
-  setInterval(() => destination.flush(), 1_000).unref();
-  const streams = pino.multistream([
-    { level: 'trace', stream: destination },
-    { level: 'warn', stream: terminal() },
-  ]);
-  return { log: createLogger(level, {}, streams), file, flush: () => destination.flushSync() };
+  const logFile = new LogFile(file);
+  const streams: StreamEntry[] = [
+    { level: 'trace', stream: logFile },
+    { level: 'warn', stream: terminal((line) => process.stderr.write(`${line}\n`)) },
+  ];
+  return { log: createLogger(level, {}, pino.multistream(streams)), file, flush: () => logFile.flushSync() };
 }
 
 interface LogLine {
@@ -28,24 +20,55 @@ interface LogLine {
   msg?: string;
   err?: { message?: string };
   error?: unknown;
+  [member: string]: unknown;
 }
 
-function terminal(): Writable {
-  const shownAt = new Map<string, number>();
-  return new Writable({
-    write(chunk: Buffer, _encoding, done) {
-      const line = short(JSON.parse(chunk.toString('utf8')) as LogLine);
-      const now = Date.now();
-      if (now - (shownAt.get(line) ?? -Infinity) > QUIET_MS) process.stderr.write(`${line}\n`);
-      if (shownAt.size > 200) shownAt.clear();
-      shownAt.set(line, now);
-      done();
+/** A flood of one kind of line is folded here, never in the file. */
+export function terminal(show: (line: string) => void): { write(line: string): void } {
+  const lines = new FoldedLines({ onFolded: (count, example) => show(`${example} (and ${count} more like it)`) });
+  return {
+    write(text) {
+      const line = short(JSON.parse(text) as LogLine);
+      if (lines.passes(line)) show(line);
     },
-  });
+  };
 }
 
-function short({ level, msg = '', err, error }: LogLine): string {
+function short(line: LogLine): string {
+  const { level, msg = '', err, error } = line;
   const word = level >= pino.levels.values.error! ? 'error' : 'warning';
   const cause = err?.message ?? (typeof error === 'string' ? error : '');
-  return `${word}: ${[msg, cause].filter(Boolean).join(': ')}`.split('\n')[0]!.slice(0, 300);
+  const text = [firstLine(msg), firstLine(cause)].filter(Boolean).join(': ');
+  const names = namesIn(line);
+  return `${word}: ${text.slice(0, 300)}${names.length > 0 ? ` [${names.join(', ')}]` : ''}`;
+}
+
+const firstLine = (text: string): string => text.split('\n', 1)[0]!;
+
+/** What a line is about, in the order in which an operator looks for it; the workflow's id names a purchase too. */
+const NAMES: readonly [member: string, word: string][] = [
+  ['workflowId', ''],
+  ['sagaId', 'purchase '],
+  ['consumptionId', 'consumption '],
+  ['activityType', 'activity '],
+  ['attempt', 'attempt '],
+  ['provider', 'provider '],
+  ['taskQueue', 'queue '],
+  ['part', ''],
+  ['service', ''],
+  ['method', ''],
+  ['path', ''],
+  ['correlationId', 'correlation '],
+];
+
+function namesIn(line: LogLine): string[] {
+  const names: string[] = [];
+  for (const [member, word] of NAMES) {
+    const value = line[member];
+    if ((typeof value !== 'string' && typeof value !== 'number') || value === '') continue;
+    // A purchase's workflow is named after it.
+    if (member === 'sagaId' && String(line.workflowId ?? '').includes(String(value))) continue;
+    names.push(`${word}${String(value).slice(0, 80)}`);
+  }
+  return names;
 }

@@ -1,8 +1,11 @@
 import { pino, type DestinationStream, type Logger, type LoggerOptions } from 'pino';
+import { metrics } from './metrics.js';
 import { redact } from './redaction.js';
 import { activeTracer } from './tracing.js';
 
 export type { Logger };
+
+const WAITING_BYTES = 1_000_000;
 
 /** Leads from a line to the trace of the request that it is about. */
 function traceFields(): { traceId?: string } {
@@ -26,4 +29,10 @@ export function createLogger(level: string, base: Record<string, unknown> = {}, 
  * Written at once: what is left to write at the end would be tried for ever when nobody reads our output any more, and the process
  * would not end. A line costs less so than by way of the thread pool.
  */
-const standardOutput = (): DestinationStream => pino.destination({ dest: 1, sync: true });
+function standardOutput(): DestinationStream {
+  // A file that standard output goes to may be on a full disk: lines wait for it, and beyond that they are dropped.
+  const destination = pino.destination({ dest: 1, sync: true, maxLength: WAITING_BYTES });
+  destination.on('error', () => undefined);
+  destination.on('drop', () => metrics.logLinesDropped.inc());
+  return destination;
+}

@@ -85,6 +85,11 @@ export const metrics = {
     labelNames: ['policy'],
     registers,
   }),
+  logLinesDropped: new Counter({
+    name: 'leaky_log_lines_dropped_total',
+    help: 'Log lines that could not be written, for want of disk space as a rule, and were given up',
+    registers,
+  }),
   strayErrors: new Counter({
     name: 'leaky_stray_errors_total',
     help: 'Errors of connections and streams that nobody listened for; each is in the log, and the process goes on',

@@ -1,6 +1,7 @@
 import { randomInt } from 'node:crypto';
 import { makeTelemetryFilterString, Runtime, type LogLevel, type RuntimeOptions } from '@temporalio/worker';
 import { addMetricsPage } from './exposition.js';
+import { FoldedLines } from './folded-lines.js';
 import type { Logger } from './log.js';
 
 /** SDK levels by pino's names; the SDK's TRACE is below anything shown. */
@@ -20,7 +21,12 @@ export interface RuntimeSettings {
 export function installTemporalRuntime(log: Logger, { metrics = false }: RuntimeSettings = {}): void {
   if (installed) return;
   installed = true;
-  const write = (level: LogLevel, message: string, meta?: object) => log[LEVELS[level]](plain(meta), message);
+  // The core says of each task that waits for a slow provider that it takes long: as many lines as there are batches.
+  const lines = new FoldedLines({ onFolded: (count, example) => log.warn({ count }, `more like this: ${example}`) });
+  const write = (level: LogLevel, message: string, meta?: object) => {
+    if (level === 'WARN' && message.includes('[TMPRL') && !lines.passes(message)) return;
+    log[LEVELS[level]](plain(meta), message);
+  };
   const options: RuntimeOptions = {
     shutdownSignals: [],
     logger: {
@@ -61,9 +67,12 @@ function installWithMetrics(options: RuntimeOptions, logging: Logging): void {
   }
 }
 
-/** Nanosecond timestamps of the core come as bigint, which JSON has not. */
+/** Nanosecond timestamps of the core come as bigint, which JSON has not; errors as a member that pino would write as `{}`. */
 function plain(meta: object = {}): Record<string, unknown> {
   return Object.fromEntries(
-    Object.entries(meta).map(([key, value]) => [key, typeof value === 'bigint' ? String(value) : (value as unknown)]),
+    Object.entries(meta).map(([key, value]: [string, unknown]) => [
+      key === 'error' && value instanceof Error ? 'err' : key,
+      typeof value === 'bigint' ? String(value) : value,
+    ]),
   );
 }

@@ -64,9 +64,37 @@ describe('the lock on a data folder', () => {
     assert.deepEqual(steps, ['waiting', 'child ended', 'locked']);
   });
 
-  it('names a damaged lock file', async () => {
-    const folder = newFolder();
-    writeFileSync(fileIn(folder), 'not JSON');
-    await assert.rejects(lockDataDir(folder), { name: 'StartError', message: /lock\.json is damaged/ });
-  });
+  const stale = { owner: ended, children: [] };
+  for (const [what, text] of Object.entries({
+    'ends in a new line': `${JSON.stringify(stale)}\n`,
+    'was laid out anew': JSON.stringify(stale, null, 2),
+    'has a member more': JSON.stringify({ ...stale, host: 'elsewhere' }),
+    'names another program that has our number': JSON.stringify({ owner: { pid: process.pid, startedAt: null }, children: [] }),
+  })) {
+    it(`is no obstacle when its file ${what}`, async () => {
+      const folder = newFolder();
+      writeFileSync(fileIn(folder), text);
+      (await lockDataDir(folder)).release();
+      assert.equal(existsSync(fileIn(folder)), false);
+    });
+  }
+
+  for (const [what, text] of Object.entries({
+    'is not JSON': 'not JSON',
+    'is empty': '',
+    'is null': 'null',
+    'has no owner': '{}',
+    'names a process by a word': JSON.stringify({ owner: { pid: 'init', startedAt: null }, children: [] }),
+    'names no process': JSON.stringify({ owner: { pid: 0, startedAt: null }, children: [] }),
+    'is cut off': JSON.stringify(stale).slice(0, -5),
+  })) {
+    it(`says what to do when its file ${what}`, async () => {
+      const folder = newFolder();
+      writeFileSync(fileIn(folder), text);
+      await assert.rejects(lockDataDir(folder), {
+        name: 'StartError',
+        message: `${fileIn(folder)} is damaged. If nothing runs on this folder, remove that file.`,
+      });
+    });
+  }
 });
