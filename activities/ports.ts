@@ -81,7 +81,7 @@ export interface PurchaseLedger {
   allocate(sagaId: string, pool: PoolKey, tokens: number): Promise<AllocationOutcome>;
   post(sagaId: string): Promise<void>;
   void(sagaId: string): Promise<void>;
-  /** The cap of the pool's tier and how much of it is taken; null when it has none. A pool that does not exist yet counts as its tier's first allowance. */
+  /** The cap of the pool's tier and how much of it bought tokens take, paid or not; null when it has none. `used` may exceed the cap. */
   room(pool: PoolKey): Promise<{ cap: number; used: number } | null>;
 }
 

@@ -1,8 +1,8 @@
 import type { AllocationOutcome, PurchaseLedger } from '../../activities/ports.js';
 import type { Database } from './pool.js';
-import { ensurePool, resetWindowOf, roomOf } from './pools.js';
+import { ensurePool, purchaseRoom } from './pools.js';
 
-/** Purchased tokens in two phases; the state machine is in migrations/0002_ledger.sql (allocate_purchase, end_allocation). */
+/** Purchased tokens in two phases; the state machine is in migrations/0002 and 0008 (allocate_purchase, end_allocation). */
 export function createPurchaseLedger(db: Database): PurchaseLedger {
   async function end(sagaId: string, state: 'POSTED' | 'VOIDED'): Promise<void> {
     const { rows } = await db.query<{ state: string }>('SELECT end_allocation($1, $2) AS state', [sagaId, state]);
@@ -11,8 +11,6 @@ export function createPurchaseLedger(db: Database): PurchaseLedger {
   return {
     async allocate(sagaId, pool, tokens): Promise<AllocationOutcome> {
       await ensurePool(db, pool);
-      // Due windows are reset first: an allowance that is about to expire must not count against the cap.
-      await resetWindowOf(db, pool);
       const { rows } = await db.query<{ outcome: 'OK' | 'OVER_CAP' | 'VOIDED' }>(
         'SELECT allocate_purchase($1, $2, $3, $4, $5) AS outcome',
         [sagaId, pool.ownerKind, pool.ownerId, pool.provider, tokens],
@@ -22,6 +20,6 @@ export function createPurchaseLedger(db: Database): PurchaseLedger {
     },
     post: (sagaId) => end(sagaId, 'POSTED'),
     void: (sagaId) => end(sagaId, 'VOIDED'),
-    room: (pool) => roomOf(db, pool),
+    room: (pool) => purchaseRoom(db, pool),
   };
 }

@@ -6,8 +6,11 @@ import { PostgresClient } from './client.js';
 /** The SQL files are read from the source tree: compiled code runs from dist/, which holds no SQL. */
 const folder = path.join(projectRoot, 'adapters/postgres/migrations');
 
-/** Brings the schema up to date; safe to run from several processes at once (advisory lock). Returns the names applied. */
-export async function migrate(databaseUrl: string): Promise<string[]> {
+/**
+ * Brings the schema up to date; safe to run from several processes at once (advisory lock). Returns the names applied.
+ * @param count how many to apply at most: tests fill the schema of a release before
+ */
+export async function migrate(databaseUrl: string, count = Infinity): Promise<string[]> {
   const silent = () => undefined;
   const client = new PostgresClient({ connectionString: databaseUrl });
   await client.connect();
@@ -16,7 +19,7 @@ export async function migrate(databaseUrl: string): Promise<string[]> {
     dir: folder,
     direction: 'up',
     migrationsTable: 'schema_migrations',
-    count: Infinity,
+    count,
     logger: { debug: silent, info: silent, warn: silent, error: silent },
   }).finally(() => client.end());
   return applied.map((migration) => migration.name);

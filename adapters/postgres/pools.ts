@@ -1,9 +1,10 @@
 import { v5 } from 'uuid';
 import type { PoolKey } from '../../contracts/temporal.js';
-import { takenOf, type PoolBalance } from '../../domain/pool.js';
+import type { PoolBalance } from '../../domain/pool.js';
 import { nextReset } from '../../domain/quota-window.js';
+import { roomOf } from '../../domain/quota/rules.js';
 import { termsOf, type Tier, type TierTerms } from '../../domain/tiers.js';
-import type { Connection, Database } from './pool.js';
+import { inTransaction, type Connection, type Database } from './pool.js';
 
 /** Namespace of the ids that ledger entries of window resets and grants get from their pool and time. */
 const LEDGER_NAMESPACE = '5f0f6f0e-6a0c-4c43-9d43-6b0a9c1c6d55';
@@ -26,29 +27,16 @@ export const DEFAULT_POLICY: QuotaPolicy = { tier: 'STANDARD', zone: 'UTC', cust
 type Queryable = Pick<Database | Connection, 'query'>;
 
 export async function findPool(db: Queryable, key: PoolKey): Promise<StoredPool | null> {
-  const { rows } = await db.query<
-    Record<string, number> & { cap: number | null; zone: string; reset_at: Date; updated_at: Date; read_at: Date }
-  >({
+  const { rows } = await db.query<StoredPool>({
     name: 'find_pool',
-    text: `SELECT allowance_remaining, purchased_remaining, reserved, pending, consumed_total, allowance, cap, zone, reset_at, updated_at,
-                  now() AS read_at FROM pools WHERE owner_kind = $1 AND owner_id = $2 AND provider = $3`,
+    text: `SELECT allowance_remaining AS "allowanceRemaining", purchased_remaining AS "purchasedRemaining", reserved, pending,
+                  consumed_total AS "consumedTotal", purchased_total AS "purchasedTotal", granted_total AS "grantedTotal", allowance,
+                  greatest(window_allowance, allowance) AS "windowAllowance", window_grant(p) AS "nextGrant", cap, zone,
+                  reset_at AS "resetAt", window_no AS "windowNo", updated_at AS "updatedAt", clock_timestamp() AS "readAt"
+             FROM pools p WHERE owner_kind = $1 AND owner_id = $2 AND provider = $3`,
     values: [key.ownerKind, key.ownerId, key.provider],
   });
-  const row = rows[0];
-  if (!row) return null;
-  return {
-    allowanceRemaining: row['allowance_remaining'] ?? 0,
-    purchasedRemaining: row['purchased_remaining'] ?? 0,
-    reserved: row['reserved'] ?? 0,
-    pending: row['pending'] ?? 0,
-    consumedTotal: row['consumed_total'] ?? 0,
-    allowance: row['allowance'] ?? 0,
-    cap: row.cap,
-    resetAt: row.reset_at,
-    zone: row.zone,
-    updatedAt: row.updated_at,
-    readAt: row.read_at,
-  };
+  return rows[0] ?? null;
 }
 
 /** One for each owner, in their order. */
@@ -67,29 +55,33 @@ export async function findPolicy(db: Queryable, ownerKind: PoolKey['ownerKind'],
   return policy;
 }
 
+/** Taken before any pool, by whoever opens one (shared) or changes its owner's terms: a pool must not open with terms that are being replaced. */
+export async function lockTerms(db: Connection, { ownerKind, ownerId }: Omit<PoolKey, 'provider'>, mode: 'read' | 'change'): Promise<Date> {
+  const { rows } = await db.query<{ now: Date }>(
+    `SELECT ${mode === 'read' ? 'pg_advisory_xact_lock_shared' : 'pg_advisory_xact_lock'}(hashtextextended($1, 0)), clock_timestamp() AS now`,
+    [`terms:${ownerKind}:${ownerId}`],
+  );
+  if (!rows[0]) throw new Error('A lock answered nothing');
+  return rows[0].now;
+}
+
 /** Creates the pool with its owner's terms when it does not exist; the first window's allowance is granted with it. */
-export async function ensurePool(db: Queryable, key: PoolKey): Promise<void> {
+export async function ensurePool(db: Database, key: PoolKey): Promise<void> {
+  if (!(await findPool(db, key))) await inTransaction(db, (connection) => openPool(connection, key));
+}
+
+export async function openPool(db: Connection, key: PoolKey): Promise<void> {
+  const now = await lockTerms(db, key, 'read');
   const policy = await findPolicy(db, key.ownerKind, key.ownerId);
-  const terms = termsOf(policy.tier, policy.custom);
-  const allowance = Math.min(terms.allowance, terms.cap ?? terms.allowance);
+  const { allowance, cap } = termsOf(policy.tier, policy.custom);
   await db.query({
-    name: 'ensure_pool',
+    name: 'open_pool',
     text: `WITH made AS (
-             INSERT INTO pools (owner_kind, owner_id, provider, allowance, cap, zone, reset_at, allowance_remaining, granted_total)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8) ON CONFLICT DO NOTHING RETURNING 1)
+             INSERT INTO pools (owner_kind, owner_id, provider, allowance, window_allowance, allowance_remaining, granted_total, cap, zone, reset_at)
+             VALUES ($1, $2, $3, $4, $4, $4, $4, $5, $6, $7) ON CONFLICT DO NOTHING RETURNING 1)
            INSERT INTO ledger_entries (ref_id, kind, owner_kind, owner_id, provider, allowance_tokens)
-           SELECT $9, 'grant', $1, $2, $3, $8 FROM made WHERE $8::bigint > 0`,
-    values: [
-      key.ownerKind,
-      key.ownerId,
-      key.provider,
-      terms.allowance,
-      terms.cap,
-      policy.zone,
-      nextReset(new Date(), policy.zone),
-      allowance,
-      ledgerRef(key, 'opened'),
-    ],
+           SELECT $8, 'grant', $1, $2, $3, $4 FROM made WHERE $4::bigint > 0`,
+    values: [key.ownerKind, key.ownerId, key.provider, allowance, cap, policy.zone, nextReset(now, policy.zone), ledgerRef(key, 'opened')],
   });
 }
 
@@ -103,17 +95,23 @@ export async function resetWindowOf(db: Queryable, key: PoolKey): Promise<void> 
     key.provider,
     pool.resetAt,
     nextReset(pool.readAt, pool.zone),
-    ledgerRef(key, pool.resetAt.toISOString()),
+    ledgerRef(key, `window ${pool.windowNo + 1}`),
   ]);
 }
 
-/** The cap and how much of it is taken; null without a cap. A pool that does not exist yet begins with its tier's allowance. */
-export async function roomOf(db: Queryable, key: PoolKey): Promise<{ cap: number; used: number } | null> {
-  const pool = await findPool(db, key);
-  if (pool) return pool.cap === null ? null : { cap: pool.cap, used: takenOf(pool, pool.readAt) };
+/** The cap and how much of it bought tokens take; null without a cap. A pool that does not exist yet has all of its tier's. */
+export async function purchaseRoom(db: Queryable, key: PoolKey): Promise<{ cap: number; used: number } | null> {
+  const { rows } = await db.query<Parameters<typeof roomOf>[0]>({
+    name: 'purchase_room',
+    text: `SELECT cap, purchased_total AS "purchasedTotal", granted_total AS "grantedTotal", pending,
+                  CASE WHEN cap IS NULL THEN 0 ELSE bought_tokens(p) END AS bought
+             FROM pools p WHERE owner_kind = $1 AND owner_id = $2 AND provider = $3`,
+    values: [key.ownerKind, key.ownerId, key.provider],
+  });
+  if (rows[0]) return roomOf(rows[0]);
   const policy = await findPolicy(db, key.ownerKind, key.ownerId);
-  const { cap, allowance } = termsOf(policy.tier, policy.custom);
-  return cap === null ? null : { cap, used: Math.min(allowance, cap) };
+  const { cap } = termsOf(policy.tier, policy.custom);
+  return cap === null ? null : { cap, used: 0 };
 }
 
 export const ledgerRef = (key: PoolKey, what: string): string =>

@@ -1,12 +1,13 @@
 import { v7 } from 'uuid';
-import type { PoolSnapshot, QuotaPolicyView, QuotaStore } from '../../api/tokens/ports.js';
+import type { PoolSnapshot, QuotaPolicyView, QuotaStore, TotalSet } from '../../api/tokens/ports.js';
 import { PROVIDERS } from '../../contracts/providers.js';
 import type { PoolKey } from '../../contracts/temporal.js';
 import { viewOf } from '../../domain/pool.js';
 import { nextReset } from '../../domain/quota-window.js';
-import { termsOf } from '../../domain/tiers.js';
+import { changeTo, grantOnTerms } from '../../domain/quota/rules.js';
+import { termsOf, type TierTerms } from '../../domain/tiers.js';
 import { inTransaction, type Connection, type Database } from './pool.js';
-import { ensurePool, findPolicies, findPolicy, findPool, resetWindowOf, type StoredPool } from './pools.js';
+import { findPolicies, findPolicy, findPool, lockTerms, openPool, resetWindowOf, type StoredPool } from './pools.js';
 
 /** Balances for readers, totals and tiers for administrators. Each change is one transaction with its ledger entry. */
 export function createQuotaStore(db: Database): QuotaStore {
@@ -33,6 +34,7 @@ function snapshotOf(pool: StoredPool): PoolSnapshot {
 }
 
 async function setPolicy(db: Connection, ownerKind: PoolKey['ownerKind'], ownerId: string, policy: QuotaPolicyView): Promise<void> {
+  await lockTerms(db, { ownerKind, ownerId }, 'change');
   await db.query(
     `INSERT INTO quota_policies (owner_kind, owner_id, tier, custom, zone) VALUES ($1, $2, $3, $4, $5)
      ON CONFLICT (owner_kind, owner_id) DO UPDATE SET tier = $3, custom = $4, zone = $5, updated_at = now()`,
@@ -42,42 +44,52 @@ async function setPolicy(db: Connection, ownerKind: PoolKey['ownerKind'], ownerI
   // Alphabetical, as every writer locks pools in the order of their keys.
   for (const provider of [...PROVIDERS].sort()) {
     const key = { ownerKind, ownerId, provider };
-    if (terms.allowance > 0) await ensurePool(db, key);
+    if (terms.allowance > 0) await openPool(db, key);
     const pool = await lockedPool(db, key);
-    if (!pool) continue;
-    const room =
-      terms.cap === null ? Infinity : terms.cap - pool.allowanceRemaining - pool.purchasedRemaining - pool.reserved - pool.pending;
-    const grant = Math.max(0, Math.min(terms.allowance - pool.allowance, room));
-    await db.query(
-      `UPDATE pools SET allowance = $4, cap = $5, zone = $6, reset_at = $7, updated_at = now(),
-                        allowance_remaining = allowance_remaining + $8, granted_total = granted_total + $8
-        WHERE owner_kind = $1 AND owner_id = $2 AND provider = $3`,
-      [...keyValues(key), terms.allowance, terms.cap, policy.zone, nextReset(pool.readAt, policy.zone), grant],
-    );
-    if (grant > 0) await enter(db, key, 'grant', grant, 0);
+    if (pool) await setTerms(db, key, pool, { ...terms, zone: policy.zone });
   }
 }
 
-async function setTotal(db: Connection, key: PoolKey, totalTokens: number): Promise<{ created: boolean; snapshot: PoolSnapshot } | null> {
+async function setTerms(db: Connection, key: PoolKey, pool: StoredPool, terms: TierTerms & { zone: string }): Promise<void> {
+  const grant = grantOnTerms(pool, terms.allowance);
+  await db.query(
+    `UPDATE pools SET allowance = $4, window_allowance = $8, cap = $5, zone = $6, reset_at = coalesce($7, reset_at),
+                      allowance_remaining = allowance_remaining + $9, granted_total = granted_total + $9, updated_at = now()
+      WHERE owner_kind = $1 AND owner_id = $2 AND provider = $3`,
+    [
+      ...keyValues(key),
+      terms.allowance,
+      terms.cap,
+      terms.zone,
+      // Another zone moves the end of the running window, and ends none.
+      terms.zone === pool.zone ? null : nextReset(pool.readAt, terms.zone),
+      Math.max(pool.windowAllowance, terms.allowance),
+      grant,
+    ],
+  );
+  if (grant > 0) await enter(db, key, 'grant', grant, 0);
+}
+
+async function setTotal(db: Connection, key: PoolKey, totalTokens: number): Promise<TotalSet> {
   const created = (await findPool(db, key)) === null;
-  await ensurePool(db, key);
+  if (created) await openPool(db, key);
   const pool = await lockedPool(db, key);
   if (!pool) throw new Error('The pool vanished inside its transaction');
-  const change = totalTokens - viewOf(pool, pool.readAt).totalTokens;
-  if (change < 0 && -change > pool.purchasedRemaining + pool.allowanceRemaining) return null;
-  const fromPurchased = Math.max(change, -pool.purchasedRemaining);
-  const fromAllowance = change - fromPurchased;
-  if (change !== 0) {
+  const change = changeTo(pool, totalTokens);
+  if (!change.ok) return change;
+  const { fromPurchased, fromAllowance } = change;
+  const sum = fromPurchased + fromAllowance;
+  if (sum !== 0) {
     await db.query(
       `UPDATE pools SET purchased_remaining = purchased_remaining + $4, allowance_remaining = allowance_remaining + $5, updated_at = now(),
                         granted_total = granted_total + greatest($4 + $5, 0), expired_total = expired_total - least($4 + $5, 0)
         WHERE owner_kind = $1 AND owner_id = $2 AND provider = $3`,
       [...keyValues(key), fromPurchased, fromAllowance],
     );
-    await enter(db, key, change > 0 ? 'grant' : 'expire', Math.abs(fromAllowance), Math.abs(fromPurchased));
+    await enter(db, key, sum > 0 ? 'grant' : 'expire', Math.abs(fromAllowance), Math.abs(fromPurchased));
   }
   const after = await findPool(db, key);
-  return { created, snapshot: snapshotOf(after ?? pool) };
+  return { ok: true, created, snapshot: snapshotOf(after ?? pool) };
 }
 
 /** The pool, locked, with a window that is over ended first. */

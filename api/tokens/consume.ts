@@ -98,7 +98,8 @@ export function createConsume(deps: ConsumeDeps): Consume {
     const attempt = asAttempt(request);
     const detail =
       decision.waitSeconds === null
-        ? `The bucket holds ${decision.capacity} tokens at most, so no wait will make room for ${request.tokens}`
+        ? // A change of tier is in force within POLICY_TTL_MS of bucket-rule.ts: the refusal lasts as long as the tier, not for ever.
+          `At this tier the bucket holds ${decision.capacity} tokens at most: no wait makes room for ${request.tokens}. Ask for at most ${decision.capacity}, or for a higher tier`
         : `The bucket has room for ${decision.remaining} of the ${request.tokens} tokens now; try again in ${decision.waitSeconds} s`;
     await refusals.record(attempt, 'BUCKET_OVERFLOW', detail);
     return { kind: 'overflow', id: attempt.id, decision, detail };

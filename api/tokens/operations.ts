@@ -42,7 +42,7 @@ export const operations: readonly Operation[] = [
       402: { description: 'The pool is missing or too small; nothing is charged' },
       403: { description: 'Not your user id, or not your organisation' },
       409: { description: 'The Idempotency-Key was used with another payload, or its first request is still in flight' },
-      429: { description: 'The rate bucket would overflow; waitSeconds is null when no wait will help' },
+      429: { description: 'The rate bucket would overflow; waitSeconds is null when no wait will help at this tier' },
       502: { description: 'The provider failed after its retries; the hold is released' },
       503: { description: 'Provider, service or workflow engine cannot take the call; nothing is charged' },
       504: { description: 'The provider was too slow; the hold is released' },

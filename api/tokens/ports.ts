@@ -25,6 +25,9 @@ export interface QuotaPolicyView {
   custom: TierTerms | null;
 }
 
+/** IN_USE: more than the remaining tokens would have to be taken back. TOO_MUCH: the pool was given all that can be counted exactly. */
+export type TotalSet = { ok: true; created: boolean; snapshot: PoolSnapshot } | { ok: false; reason: 'IN_USE' | 'TOO_MUCH' };
+
 /** Balances and the terms behind them. */
 export interface QuotaStore {
   /** Whether there is such a user or organisation: an ADMIN may name any */
@@ -35,13 +38,10 @@ export interface QuotaStore {
   /** One for each owner, in their order */
   policiesOf(ownerKind: PoolKey['ownerKind'], ownerIds: readonly string[]): Promise<QuotaPolicyView[]>;
   /**
-   * Sets the owner's tier and applies it to its pools: cap and allowance at once, and the allowance of the running window
-   * when the new one is larger. Opens a pool per provider when the tier has an allowance.
+   * Sets the owner's tier and applies it to its pools, by the rules of docs/quota.md. Opens a pool per provider when the tier has an
+   * allowance.
    */
   setPolicy(ownerKind: PoolKey['ownerKind'], ownerId: string, policy: QuotaPolicyView): Promise<void>;
-  /**
-   * Grants or takes back tokens until the pool's total is `totalTokens`.
-   * @returns null when more than the remaining tokens would have to be taken back
-   */
-  setTotal(pool: PoolKey, totalTokens: number): Promise<{ created: boolean; snapshot: PoolSnapshot } | null>;
+  /** Grants or takes back tokens until the pool's total is `totalTokens`; changes nothing when it refuses. */
+  setTotal(pool: PoolKey, totalTokens: number): Promise<TotalSet>;
 }

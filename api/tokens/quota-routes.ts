@@ -5,7 +5,7 @@ import type { PoolKey } from '../../contracts/temporal.js';
 import { callerOf, requireAdmin, requireMember, requireSelf, type Memberships } from '../http/caller.js';
 import { organisationOf } from '../identity/authority.js';
 import { requireOwner } from './owners.js';
-import type { PoolSnapshot, QuotaStore } from './ports.js';
+import type { PoolSnapshot, QuotaStore, TotalSet } from './ports.js';
 
 /** Balances for their owners; totals, tiers and zones for an ADMIN. */
 export function quotaRoutes(quota: QuotaStore, memberships: Memberships): Router {
@@ -28,7 +28,7 @@ export function quotaRoutes(quota: QuotaStore, memberships: Memberships): Router
     const { orgId, provider, totalTokens } = orgQuotaBody.parse(req.body);
     await requireOwner(quota, 'org', orgId);
     const set = await quota.setTotal({ ownerKind: 'org', ownerId: orgId, provider }, totalTokens);
-    if (!set) throw new Problem('CONFLICT', 'More tokens are used or held than this total leaves');
+    if (!set.ok) throw new Problem('CONFLICT', TOTAL_REFUSED[set.reason]);
     res.status(set.created ? 201 : 200).json({ orgId, provider, ...members(set.snapshot) });
   });
 
@@ -52,6 +52,11 @@ export function quotaRoutes(quota: QuotaStore, memberships: Memberships): Router
 
   return router;
 }
+
+const TOTAL_REFUSED: Record<Extract<TotalSet, { ok: false }>['reason'], string> = {
+  IN_USE: 'More tokens are used or held than this total leaves',
+  TOO_MUCH: 'This pool has been given as many tokens as can be counted exactly; take the total of another pool',
+};
 
 async function balance(quota: QuotaStore, pool: PoolKey) {
   const snapshot = await quota.read(pool);

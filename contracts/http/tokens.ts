@@ -1,5 +1,6 @@
 import { idempotencyKey, providerName, timestamp, uuid, z } from './common.js';
 import { isZone } from '../../domain/quota-window.js';
+import { LARGEST_AMOUNT } from '../../domain/quota/limits.js';
 import { TIERS } from '../../domain/tiers.js';
 
 /** PostgreSQL stores neither NUL nor unpaired surrogates in JSON; one such prompt must not fail the batch it shares. */
@@ -93,9 +94,10 @@ const balance = {
 export const quotaView = z.object({ userId: uuid, ...balance }).openapi('Quota');
 export const orgQuotaView = z.object({ orgId: uuid, ...balance }).openapi('OrgQuota');
 
-export const orgQuotaBody = z
-  .object({ orgId: uuid, provider: providerName, totalTokens: z.int().min(0).max(1_000_000_000_000) })
-  .openapi('SetOrgQuota');
+/** Tokens that an ADMIN sets: bounded, so that no sum of a pool grows beyond what can be read. */
+const amount = z.int().min(0).max(LARGEST_AMOUNT);
+
+export const orgQuotaBody = z.object({ orgId: uuid, provider: providerName, totalTokens: amount }).openapi('SetOrgQuota');
 
 const zone = z.string().refine(isZone, 'must be an IANA time zone such as Europe/Berlin').openapi({ example: 'Europe/Berlin' });
 // A bucket that leaks next to nothing would be full for longer than a date can say.
@@ -103,8 +105,8 @@ const multiplier = z.number().min(0.001).max(10_000);
 const customTerms = z.object({
   capacityMultiplier: multiplier,
   leakMultiplier: multiplier,
-  allowance: z.int().min(0),
-  cap: z.int().min(0).nullable(),
+  allowance: amount,
+  cap: amount.nullable(),
 });
 
 export const ownerParams = z.object({ ownerKind: z.enum(['users', 'orgs']), ownerId: uuid });

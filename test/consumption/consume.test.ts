@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
+import { createQuotaStore } from '../../adapters/postgres/quota-store.js';
 import { withDatabase } from '../support/postgres.js';
-import { readUntil } from '../support/eventually.js';
+import { eventually, readUntil } from '../support/eventually.js';
 import { withTemporal } from '../support/temporal.js';
 import { buy, poolRow, userPool } from '../support/consumptions.js';
 import { startTokenServiceRig, type TokenServiceRig } from '../support/token-service.js';
@@ -96,6 +97,18 @@ describe('POST /api/v1/tokens/consume', function () {
     assert.equal(never.headers.get('retry-after'), null);
     const explained = await rig.get(`/api/v1/tokens/consume/${String(never.body['consumptionId'])}`, userId);
     assert.deepEqual([explained.body['state'], explained.body['workflowId']], ['REFUSED', null]);
+  });
+
+  it('429 above the whole bucket says what frees the call, and a higher tier does: the same call under the same key goes through', async () => {
+    const { userId } = await owner(5_000);
+    const quota = createQuotaStore(database().pool);
+    await quota.setPolicy('user', userId, { tier: 'FREE', zone: 'UTC', custom: null });
+    const call = () => rig.consume({ userId, provider: 'openai', tokens: 600 }, { 'idempotency-key': 'large' });
+    const refused = await call();
+    assert.deepEqual([refused.status, refused.body['waitSeconds'], refused.headers.get('retry-after')], [429, null, null]);
+    assert.match(String(refused.body['message']), /At this tier .* 500 tokens at most: no wait .* at most 500, or for a higher tier/);
+    await quota.setPolicy('user', userId, { tier: 'BRONZE', zone: 'UTC', custom: null });
+    await eventually('the tier is in force', async () => (await call()).status === 200, 8_000);
   });
 
   it('502 after the retries when the provider fails, 504 when it is too slow; all is released', async () => {

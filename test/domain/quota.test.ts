@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { grantAtReset, takenOf, viewOf, type PoolBalance } from '../../domain/pool.js';
+import { viewOf } from '../../domain/pool.js';
 import { isZone, nextReset } from '../../domain/quota-window.js';
+import { grantable, LARGEST_AMOUNT, LARGEST_SUM, LARGEST_SUM_BY_REQUEST } from '../../domain/quota/limits.js';
+import { changeTo, grantOnTerms, roomOf } from '../../domain/quota/rules.js';
 import { higherTier, termsOf, TIERS } from '../../domain/tiers.js';
 
 describe('quota windows', () => {
@@ -61,32 +63,51 @@ describe('tiers', () => {
 });
 
 describe('pool', () => {
-  const pool = (over: Partial<PoolBalance> = {}): PoolBalance => ({
-    allowanceRemaining: 0,
-    purchasedRemaining: 0,
-    reserved: 0,
-    pending: 0,
-    consumedTotal: 0,
-    allowance: 0,
-    cap: null,
+  const balance = {
+    allowanceRemaining: 30,
+    purchasedRemaining: 5,
+    reserved: 2,
+    consumedTotal: 63,
+    nextGrant: 100,
     resetAt: new Date('2026-01-02'),
-    ...over,
-  });
-  const before = new Date('2026-01-01');
-  const after = new Date('2026-01-03');
+  };
 
   it('a reader sees a window that is over as reset', () => {
-    const balance = pool({ allowance: 100, allowanceRemaining: 30, purchasedRemaining: 5, reserved: 2, consumedTotal: 63 });
-    assert.deepEqual(viewOf(balance, before), { totalTokens: 100, remainingTokens: 35, reservedTokens: 2 });
-    assert.deepEqual(viewOf(balance, after), { totalTokens: 170, remainingTokens: 105, reservedTokens: 2 });
+    assert.deepEqual(viewOf(balance, new Date('2026-01-01')), { totalTokens: 100, remainingTokens: 35, reservedTokens: 2 });
+    assert.deepEqual(viewOf(balance, new Date('2026-01-03')), { totalTokens: 170, remainingTokens: 105, reservedTokens: 2 });
   });
-  it('a grant fills up to the cap and never takes bought tokens away', () => {
-    assert.equal(grantAtReset(pool({ allowance: 100, cap: 100 })), 100);
-    assert.equal(grantAtReset(pool({ allowance: 100, cap: 100, purchasedRemaining: 40, reserved: 10, pending: 5 })), 45);
-    assert.equal(grantAtReset(pool({ allowance: 100, cap: 100, purchasedRemaining: 400 })), 0);
-  });
-  it('what is bought but not captured yet counts against the cap', () => {
-    assert.equal(takenOf(pool({ purchasedRemaining: 20, reserved: 10, pending: 30 }), before), 60);
-    assert.equal(takenOf(pool({ allowance: 100, allowanceRemaining: 5 }), after), 100, 'a window that is over counts as reset');
-  });
+});
+
+describe('what a pool may be given', () => {
+  const amount = fc.integer({ min: 0, max: LARGEST_AMOUNT });
+  const sums = fc.integer({ min: 0, max: LARGEST_SUM });
+
+  it('is countable after every grant: the sum never leaves the safe integers', () =>
+    fc.assert(
+      fc.property(sums, amount, amount, (grantedTotal, windowAllowance, allowance) => {
+        const pool = { purchasedTotal: 0, grantedTotal, pending: 0, windowAllowance };
+        assert.ok(Number.isSafeInteger(grantedTotal + grantOnTerms(pool, allowance)));
+        assert.ok(Number.isSafeInteger(grantedTotal + grantable(pool, allowance)));
+        assert.equal(grantable({ ...pool, grantedTotal: 0 }, allowance), allowance, 'whole, long before the end');
+      }),
+    ));
+
+  it('leaves half of the numbers to allowances: no total and no purchase goes beyond', () =>
+    fc.assert(
+      fc.property(sums, amount, fc.option(amount), (grantedTotal, totalTokens, cap) => {
+        const pool = {
+          purchasedTotal: 0,
+          grantedTotal,
+          pending: 0,
+          allowanceRemaining: 0,
+          purchasedRemaining: 0,
+          reserved: 0,
+          consumedTotal: 0,
+        };
+        const change = changeTo(pool, totalTokens);
+        assert.equal(change.ok, totalTokens === 0 || grantedTotal + totalTokens <= LARGEST_SUM_BY_REQUEST);
+        const room = roomOf({ ...pool, cap, bought: 0 });
+        assert.ok(room === null || room.cap === room.used || grantedTotal + room.cap - room.used <= LARGEST_SUM_BY_REQUEST);
+      }),
+    ));
 });

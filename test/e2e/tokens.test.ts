@@ -254,7 +254,9 @@ describe('the contract of consumption and quota', () => {
           { leakMultiplier: 0 },
           { capacityMultiplier: 1e9 },
           { allowance: -1 },
+          { allowance: Number.MAX_SAFE_INTEGER },
           { cap: 0.5 },
+          { cap: 1e12 + 1 },
         ]) {
           const body = { tier: 'ENTERPRISE', custom: { ...terms, ...wrong } };
           const params = { ownerKind: 'users', ownerId: person.userId };
