@@ -7,6 +7,8 @@ import type { ProviderAnswer } from './ports.js';
 export interface ConsumptionRequest {
   id: string;
   userId: string;
+  /** Whose share of shared places it takes; unset once another process has it from its row: the user's */
+  caller?: string;
   orgId: string | null;
   provider: ProviderName;
   tokens: number;
@@ -50,6 +52,8 @@ export interface Settlement {
   detail: string | null;
   attempts: number;
   answer: ProviderAnswer | null;
+  /** For the caller who waits; no row keeps it */
+  retryAfterSeconds?: number;
 }
 
 export interface ReserveOutcome {
@@ -82,7 +86,7 @@ export interface ConsumptionLedger {
 /** What a waiting HTTP response learns. */
 export type ConsumptionOutcome =
   | { kind: 'settled'; answer: ProviderAnswer; decidedAt: Date }
-  | { kind: 'ended'; code: ErrorCode; detail: string; available?: number }
+  | { kind: 'ended'; code: ErrorCode; detail: string; available?: number; retryAfterSeconds?: number }
   /** Another process owns the id; its row will hold the outcome */
   | { kind: 'foreign' };
 

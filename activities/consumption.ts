@@ -82,6 +82,7 @@ export function createConsumptionActivities({ ledger, settler, providers, intake
     const outcome = await calls.complete(
       {
         consumptionId: item.id,
+        caller: item.caller ?? item.userId,
         provider: item.provider,
         ...(item.model !== null && { model: item.model }),
         messages: [{ role: 'user', content: item.prompt ?? DEFAULT_PROMPT }],
@@ -91,7 +92,10 @@ export function createConsumptionActivities({ ledger, settler, providers, intake
     );
     return outcome.ok
       ? { id: item.id, workflowId, charge: item.tokens, code: null, detail: null, attempts: outcome.attempts, answer: outcome.answer }
-      : release(item.id, workflowId, outcome.code, outcome.detail, outcome.attempts);
+      : {
+          ...release(item.id, workflowId, outcome.code, outcome.detail, outcome.attempts),
+          ...(outcome.retryAfterSeconds !== undefined && { retryAfterSeconds: outcome.retryAfterSeconds }),
+        };
   }
 
   /** Give back whatever this workflow holds, because its reserve step failed. The waiting callers learn it at once. */

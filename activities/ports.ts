@@ -12,6 +12,8 @@ export interface ChatMessage {
 
 export interface ProviderRequest {
   consumptionId: string;
+  /** Whose share of the provider's places it takes, and whom its failures are held against */
+  caller: string;
   provider: ProviderName;
   /** Unset: the provider's configured default */
   model?: string;
@@ -28,15 +30,32 @@ export interface ProviderAnswer {
   usage: { promptTokens: number; completionTokens: number; totalTokens: number } | null;
 }
 
+/** PROVIDER_UNAVAILABLE: not called. The first two are the provider's fault; of the others another call would bring the same. */
+export type ProviderFailureCode = Extract<
+  ErrorCode,
+  | 'PROVIDER_FAILED'
+  | 'PROVIDER_TIMEOUT'
+  | 'PROVIDER_UNAVAILABLE'
+  | 'PROVIDER_RATE_LIMITED'
+  | 'PROVIDER_QUOTA_EXHAUSTED'
+  | 'PROVIDER_REJECTED'
+  | 'CONTEXT_TOO_LONG'
+  | 'UNKNOWN_MODEL'
+  | 'CONTENT_FILTERED'
+  | 'NO_TEXT_ANSWER'
+  | 'ANSWER_TOO_LARGE'
+>;
+
 /** Expected ends of a provider call are values. `attempts` counts the HTTP calls that were sent. */
 export type ProviderOutcome =
   | { ok: true; answer: ProviderAnswer; attempts: number }
   | {
       ok: false;
-      code: Extract<ErrorCode, 'PROVIDER_FAILED' | 'PROVIDER_TIMEOUT' | 'PROVIDER_UNAVAILABLE'>;
+      code: ProviderFailureCode;
       /** For the operator and the row; the public text comes from the code */
       detail: string;
       attempts: number;
+      /** When the provider, or its guard, wants to be asked again */
       retryAfterSeconds?: number;
     };
 
@@ -46,10 +65,11 @@ export interface Providers {
    * `onDelta` receives text as it is produced when the wire format streams.
    */
   complete(request: ProviderRequest, options?: { signal?: AbortSignal; onDelta?: (text: string) => void }): Promise<ProviderOutcome>;
-  /** Seconds until a call may be tried again when the breaker is open or the bulkhead is full; null when calls are taken. */
-  refusalFor(provider: ProviderName): { retryAfterSeconds: number; detail: string } | null;
+  /** Why a call of this caller would not be sent now (breaker open, places taken) and when to try again; null when it would. */
+  refusalFor(provider: ProviderName, caller: string): { retryAfterSeconds: number; detail: string } | null;
   /** Calls that have begun and not ended, of all providers */
   readonly inProgress: number;
+  inProgressOf(caller: string): number;
 }
 
 /**

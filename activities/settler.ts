@@ -114,8 +114,16 @@ const isAboutContent = (error: unknown): boolean => {
 /** Data exceptions and exceeded limits: trying again changes nothing. */
 const isUnstorable = (error: unknown): boolean => ['22', '54'].includes(sqlStateOf(error)?.slice(0, 2) ?? '');
 
-function outcomeOf(settlement: Pick<Settlement, 'code' | 'detail' | 'answer'>, row: { decidedAt: Date }): ConsumptionOutcome {
+function outcomeOf(
+  settlement: Pick<Settlement, 'code' | 'detail' | 'answer' | 'retryAfterSeconds'>,
+  row: { decidedAt: Date },
+): ConsumptionOutcome {
   return settlement.code === null && settlement.answer
     ? { kind: 'settled', answer: settlement.answer, decidedAt: row.decidedAt }
-    : { kind: 'ended', code: settlement.code ?? 'INTERNAL', detail: settlement.detail ?? 'provider call failed' };
+    : {
+        kind: 'ended',
+        code: settlement.code ?? 'INTERNAL',
+        detail: settlement.detail ?? 'provider call failed',
+        ...(settlement.retryAfterSeconds !== undefined && { retryAfterSeconds: settlement.retryAfterSeconds }),
+      };
 }

@@ -3,7 +3,7 @@ import { Settler } from '../activities/settler.js';
 import { createConsumptionLedger } from '../adapters/postgres/ledger.js';
 import { MemoryIntake } from '../api/tokens/intake.js';
 import { TASK_QUEUES } from '../contracts/temporal.js';
-import { createWorker, type RunningWorker } from '../workers/create-worker.js';
+import { consumptionTuning, createWorker, type RunningWorker } from '../workers/create-worker.js';
 import type { Resources } from './resources.js';
 import { workerPart, type Compose } from './service.js';
 import { workerBase } from './temporal.js';
@@ -19,6 +19,7 @@ export async function startConsumptionWorker(resources: Resources, intake: Memor
   const worker = await createWorker({
     ...workerBase(temporal, config),
     taskQueue: TASK_QUEUES.consumption,
+    tuning: consumptionTuning(config.consumption.batchSlots),
     activities: createConsumptionActivities({
       ledger,
       settler: new Settler(ledger, intake, log),

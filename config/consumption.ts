@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import { count, type Env } from './fields.js';
 
 export const schema = {
@@ -11,6 +12,16 @@ export const schema = {
     'Consumptions that wait for this process, not for their provider, before more are turned away unread',
   ),
   LEAKY_CONSUMPTIONS_IN_FLIGHT: count(2_000).describe('Accepted consumptions in progress in one process before 503'),
+  LEAKY_CALLER_SHARE: z.coerce
+    .number()
+    .gt(0)
+    .max(1)
+    .default(0.25)
+    .describe('The part of each of these, and of LEAKY_PROVIDER_BULKHEAD, that one caller (user, or organisation of its key) may have'),
+  LEAKY_WAITING_PER_KEY: count(4, 0).describe(
+    'Repeats of a consumption that may wait for its outcome under their Idempotency-Key; the others get 409 at once',
+  ),
+  LEAKY_BATCH_SLOTS: count(1_000, 10).describe('Batches that a worker carries at a time; it keeps twice as many workflows in memory'),
 };
 
 export const shape = (env: Env<typeof schema>) => ({
@@ -21,5 +32,8 @@ export const shape = (env: Env<typeof schema>) => ({
     paceMs: env.LEAKY_BATCH_PACE_MS,
     maxWorking: env.LEAKY_CONSUMPTIONS_WORKING,
     maxInFlight: env.LEAKY_CONSUMPTIONS_IN_FLIGHT,
+    callerShare: env.LEAKY_CALLER_SHARE,
+    waitingPerKey: env.LEAKY_WAITING_PER_KEY,
+    batchSlots: env.LEAKY_BATCH_SLOTS,
   },
 });

@@ -38,6 +38,18 @@ export interface CreateWorkerOptions {
   tuning?: WorkerTuning;
 }
 
+/**
+ * Of the worker of consumptions. A batch keeps its workflow task until its longest provider call and its publishing have ended, as
+ * its steps are local activities: with the SDK's 40 slots, 40 batches that wait for a slow provider, or for the usage store, would
+ * stop all others. A batch that waits costs memory only (docs/decisions/0016-consumption.md). A local activity that is tried again
+ * keeps no slot meanwhile, and a workflow whose task is over stays in memory, hence twice as many of both.
+ */
+export const consumptionTuning = (batchSlots: number): WorkerTuning => ({
+  maxConcurrentWorkflowTaskExecutions: batchSlots,
+  maxConcurrentLocalActivityExecutions: batchSlots * 2,
+  maxCachedWorkflows: batchSlots * 2,
+});
+
 const POLL_TIMEOUT_MS = 20_000;
 
 /** Starts a worker on one task queue with the bundle that the build made. Runtime logging must be installed before. */

@@ -1,19 +1,20 @@
 import { Pool } from 'undici';
-import type { ProviderRequest } from '../../activities/ports.js';
+import type { ProviderFailureCode, ProviderRequest } from '../../activities/ports.js';
 import type { ProviderName } from '../../contracts/providers.js';
 import { metrics } from '../../telemetry/metrics.js';
 import { traced, traceHeaders } from '../../telemetry/tracing.js';
 import { exchange, type Ended } from './exchange.js';
-import type { Content, Reply, WireFormat } from './wire.js';
+import type { Content, LimitField, Reply, WireFormat } from './wire.js';
 
 /** One failed HTTP call: what to make of it is decided here, what to do about it in guard.ts. */
 export interface Failure {
   ok: false;
-  kind: 'timeout' | 'failed' | 'rejected' | 'cancelled' | 'refused';
+  kind: 'timeout' | 'failed' | 'limited' | 'rejected' | 'cancelled' | 'refused';
+  code: ProviderFailureCode;
   detail: string;
   /** Another attempt may help */
   retry: boolean;
-  /** It says something about the provider's health, so the breaker counts it */
+  /** The provider's own fault (a time-out, a broken connection, 5xx, an answer of no known form), so the breaker counts it */
   counts: boolean;
   retryAfterMs: number | null;
 }
@@ -25,6 +26,8 @@ export interface ClientOptions {
   baseUrl: string;
   apiKey: string;
   model: string;
+  /** Which member bounds the answer for a model, where the format has two */
+  limitField: (model: string) => LimitField;
   timeoutMs: number;
   /** Connections at most; beyond them calls wait, and their time limit runs */
   connections: number;
@@ -32,18 +35,30 @@ export interface ClientOptions {
 
 const MAX_ANSWER_BYTES = 4 * 1024 * 1024;
 const MAX_DETAIL = 300;
-/** Worth another attempt: time-outs, rate limits and the provider's own faults. Any other 4xx is about the request or our key. */
-const isPassing = (status: number) => status === 408 || status === 425 || status === 429 || status >= 500;
+/** Worth another attempt: time-outs and the provider's own faults. Any other 4xx but a rate limit is about the request or our key. */
+const isPassing = (status: number) => status === 408 || status === 425 || status >= 500;
+/** A rejection of these says that we ask at the wrong address or with the wrong key: nothing that callers can mend. */
+const OUR_FAULT = [401, 403, 404, 405, 407];
+/** Longer waits are no answer to a caller who waits; the provider will say again. */
+const LONGEST_RETRY_AFTER_MS = 3_600_000;
+/** An account without quota needs its owner: asking at the pace of an outage would only add refusals. */
+const WITHOUT_QUOTA_RETRY_AFTER_MS = 60_000;
+/** `…/v1`, `…/v1beta`: people copy base URLs with and without it */
+const VERSION_SEGMENT = /\/v\d+[a-z\d]*$/i;
 
 export const failed = (kind: Failure['kind'], detail: string, overrides: Partial<Failure> = {}): Failure => ({
   ok: false,
   kind,
+  code: kind === 'timeout' ? 'PROVIDER_TIMEOUT' : kind === 'refused' ? 'PROVIDER_UNAVAILABLE' : 'PROVIDER_FAILED',
   detail,
   retry: true,
   counts: true,
   retryAfterMs: null,
   ...overrides,
 });
+/** Asking again would bring the same. */
+const rejected = (code: ProviderFailureCode, detail: string, retryAfterMs: number | null = null) =>
+  failed('rejected', detail, { code, retry: false, counts: false, retryAfterMs });
 export const CANCELLED = failed('cancelled', 'cancelled by the caller', { retry: false, counts: false });
 
 /** The HTTP client of one provider: one call, no retries. Holds the provider's keep-alive connections. */
@@ -53,8 +68,8 @@ export class ProviderClient {
   private readonly fixedHeaders: readonly string[];
 
   constructor(private readonly options: ClientOptions) {
-    const { origin, pathname } = new URL(options.baseUrl);
-    this.prefix = pathname.replace(/\/+$/, '');
+    const { origin } = new URL(options.baseUrl);
+    this.prefix = prefixOf(options.baseUrl, options.wire.version);
     this.fixedHeaders = ['content-type', 'application/json', ...options.wire.headers(options.apiKey)];
     this.pool = new Pool(origin, {
       connections: options.connections,
@@ -92,7 +107,7 @@ export class ProviderClient {
         ...['idempotency-key', request.consumptionId, 'x-request-id', request.consumptionId],
         ...Object.entries(traceHeaders()).flat(),
       ],
-      body: wire.body(request, model, reader !== undefined),
+      body: wire.body(request, model, reader !== undefined, this.options.limitField(model)),
       timeoutMs,
       signal,
       reader,
@@ -112,6 +127,8 @@ export class ProviderClient {
         return CANCELLED;
       case 'timeout':
         return failed('timeout', `no answer within ${this.options.timeoutMs} ms`);
+      case 'oversized':
+        return rejected('ANSWER_TOO_LARGE', `the answer is larger than ${MAX_ANSWER_BYTES} bytes`);
       case 'broken':
         return failed('failed', this.publicDetail(ended.detail));
       case 'complete':
@@ -128,15 +145,29 @@ export class ProviderClient {
     const reply = streamEnd ? streamEnd() : this.options.wire.parse(ended.body);
     if (reply.ok) return reply;
     const detail = this.publicDetail(reply.detail);
-    return reply.final ? failed('rejected', detail, { retry: false, counts: false }) : failed('failed', detail);
+    return reply.declined ? rejected(reply.declined, detail) : failed('failed', detail);
   }
 
-  private judgeStatus({ status, body, retryAfter }: Extract<Ended, { how: 'complete' }>): Attempt {
+  private judgeStatus(ended: Extract<Ended, { how: 'complete' }>): Attempt {
+    const { status } = ended;
+    const said = this.options.wire.errorOf(status, ended.body);
     // What a provider says about a refused key may quote the key.
-    const text = status === 401 || status === 403 ? 'the provider refused the API key' : this.options.wire.errorText(body);
+    const aboutKey = !said?.declined && (status === 401 || status === 403);
+    const text = aboutKey ? 'the provider refused the API key' : said?.text;
     const detail = this.publicDetail(`status ${status}${text ? `: ${text}` : ''}`);
-    if (!isPassing(status)) return failed('rejected', detail, { retry: false, counts: false });
-    return failed('failed', detail, { retryAfterMs: parseRetryAfter(retryAfter, Date.now()) });
+    const waitMs = retryAfterOf(ended) ?? said?.retryAfterMs ?? null;
+    const retryAfterMs = waitMs === null ? null : Math.min(waitMs, LONGEST_RETRY_AFTER_MS);
+    if (isPassing(status)) return failed('failed', detail, { retryAfterMs });
+    if (said?.declined === 'PROVIDER_QUOTA_EXHAUSTED') {
+      return rejected(said.declined, detail, retryAfterMs ?? WITHOUT_QUOTA_RETRY_AFTER_MS);
+    }
+    if (said?.declined) return rejected(said.declined, detail);
+    // Without a time to come back at, asking at once would only use up more of what is limited.
+    if (status === 429) {
+      return failed('limited', detail, { code: 'PROVIDER_RATE_LIMITED', retry: retryAfterMs !== null, counts: false, retryAfterMs });
+    }
+    const ours = status < 400 || OUR_FAULT.includes(status);
+    return rejected(ours ? 'PROVIDER_FAILED' : 'PROVIDER_REJECTED', detail);
   }
 
   /** Bounded, and without our key even if the provider echoes it. */
@@ -145,6 +176,15 @@ export class ProviderClient {
     const clean = apiKey.length >= 8 ? text.replaceAll(apiKey, '[api key]') : text;
     return clean.length > MAX_DETAIL ? `${clean.slice(0, MAX_DETAIL)}…` : clean;
   }
+}
+
+const retryAfterOf = ({ retryAfterMs, retryAfter }: Extract<Ended, { how: 'complete' }>): number | null =>
+  retryAfterMs !== undefined && /^\d{1,9}$/.test(retryAfterMs) ? Number(retryAfterMs) : parseRetryAfter(retryAfter, Date.now());
+
+/** The path before those of the format, with exactly one version segment: that of the base URL, else that of the format. */
+export function prefixOf(baseUrl: string, version: string): string {
+  const prefix = new URL(baseUrl).pathname.replace(/\/+$/, '');
+  return VERSION_SEGMENT.test(prefix) ? prefix : `${prefix}/${version}`;
 }
 
 /** Retry-After in milliseconds, from seconds or an HTTP date (RFC 9110, 10.2.3); null when there is none or it is neither. */

@@ -7,7 +7,18 @@ import type { StreamReader } from './wire.js';
 
 /** How one HTTP call ended. `streamed` says that the answer went event by event to the reader. */
 export type Ended =
-  | { how: 'complete'; status: number; contentType: string; retryAfter: string | undefined; body: string; streamed: boolean }
+  | {
+      how: 'complete';
+      status: number;
+      contentType: string;
+      /** Of `retry-after` and, more precise, `retry-after-ms` */
+      retryAfter: string | undefined;
+      retryAfterMs: string | undefined;
+      body: string;
+      streamed: boolean;
+    }
+  /** The answer is larger than we take */
+  | { how: 'oversized' }
   | { how: 'timeout' }
   | { how: 'cancelled' }
   | { how: 'broken'; detail: string };
@@ -105,7 +116,10 @@ class Exchange implements Dispatcher.DispatchHandler {
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
     this.closed = true;
-    this.finish({ how: 'broken', detail: message(error) });
+    const oversized = (error as NodeJS.ErrnoException).code === 'UND_ERR_RES_EXCEEDED_MAX_SIZE';
+    // Of an error, however long, its status says enough.
+    if (oversized && this.status !== 200) this.complete();
+    else this.finish(oversized ? { how: 'oversized' } : { how: 'broken', detail: message(error) });
   }
 
   private complete(): void {
@@ -116,6 +130,7 @@ class Exchange implements Dispatcher.DispatchHandler {
       status: this.status,
       contentType: this.contentType(),
       retryAfter: first(this.headers['retry-after']),
+      retryAfterMs: first(this.headers['retry-after-ms']),
       body: whole.toString('utf8'),
       streamed: this.feed !== undefined,
     });

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { ProviderAnswer, ProviderRequest } from '../../activities/ports.js';
-import { parseJson, usageOf, type Content, type Reply, type StreamReader, type WireFormat } from './wire.js';
+import { declinedBy, parseJson, usageOf, type Content, type ErrorAnswer, type Reply, type StreamReader, type WireFormat } from './wire.js';
 
 // Gemini generateContent, https://ai.google.dev/api/generate-content. A stream is a row of the same objects; it has no end mark of
 // its own, so the finishReason is the mark.
@@ -11,7 +11,13 @@ const answer = z.object({
   candidates: z
     .array(
       z.object({
-        content: z.object({ parts: z.array(z.object({ text: z.string().nullish(), thought: z.boolean().nullish() })).nullish() }).nullish(),
+        content: z
+          .object({
+            parts: z
+              .array(z.object({ text: z.string().nullish(), thought: z.boolean().nullish(), functionCall: z.unknown().optional() }))
+              .nullish(),
+          })
+          .nullish(),
         finishReason: z.string().nullish(),
       }),
     )
@@ -29,7 +35,18 @@ const answer = z.object({
     .catch(null),
 });
 type Answer = z.output<typeof answer>;
-const failure = z.object({ error: z.object({ message: z.string() }) });
+const failure = z.object({
+  error: z.object({
+    message: z.string(),
+    status: z.string().nullish().catch(null),
+    details: z.array(z.looseObject({})).nullish().catch(null),
+  }),
+});
+/** google.rpc.QuotaFailure and google.rpc.RetryInfo, among the details */
+const quotaFailure = z.object({ violations: z.array(z.object({ quotaId: z.string() })) });
+const retryInfo = z.object({ retryDelay: z.string().regex(/^\d+(\.\d+)?s$/) });
+/** Finish reasons of a candidate that was held back for what it says */
+const FILTERED = /SAFETY|RECITATION|BLOCKLIST|PROHIBITED_CONTENT|SPII/;
 
 /** Thoughts are billed as output. A count of zero is left out of the JSON, as protobuf does with defaults. */
 function toUsage(meta: Answer['usageMetadata']): ProviderAnswer['usage'] {
@@ -56,6 +73,8 @@ function parse(body: string): Reply {
   const candidate = data.candidates?.[0];
   // A candidate may be empty (the limit was spent on thoughts), but then it says why it ended.
   if (!candidate || (!candidate.content?.parts && !candidate.finishReason)) return { ok: false, detail: 'the answer has no candidate' };
+  const declined = withoutText(textOf(data), candidate);
+  if (declined) return declined;
   return {
     ok: true,
     content: {
@@ -67,17 +86,42 @@ function parse(body: string): Reply {
   };
 }
 
-const blocked = (reason: string): Reply => ({ ok: false, final: true, detail: `the provider blocked the prompt: ${reason}` });
+const blocked = (reason: string): Reply => ({
+  ok: false,
+  declined: 'CONTENT_FILTERED',
+  detail: `the provider blocked the prompt: ${reason}`,
+});
 
-function errorText(body: string): string | null {
+type Candidate = NonNullable<Answer['candidates']>[number];
+
+/** No text at the end of thoughts (MAX_TOKENS) is an answer; in place of what was held back, or beside function calls, it is none. */
+function withoutText(text: string, { finishReason, content }: Candidate): Reply | null {
+  if (text !== '') return null;
+  if (finishReason && FILTERED.test(finishReason)) {
+    return { ok: false, declined: 'CONTENT_FILTERED', detail: `the provider held the answer back: ${finishReason}` };
+  }
+  const calls = content?.parts?.some((part) => part.functionCall !== undefined) ?? false;
+  return calls ? { ok: false, declined: 'NO_TEXT_ANSWER', detail: 'the answer has function calls only' } : null;
+}
+
+function errorOf(status: number, body: string): ErrorAnswer | null {
   const parsed = failure.safeParse(parseJson(body));
-  return parsed.success ? parsed.data.error.message : null;
+  if (!parsed.success) return null;
+  const { message, status: code, details } = parsed.data.error;
+  const quotas = (details ?? []).flatMap((detail) => quotaFailure.safeParse(detail).data?.violations ?? []).map(({ quotaId }) => quotaId);
+  const delay = (details ?? []).map((detail) => retryInfo.safeParse(detail).data?.retryDelay).find((value) => value !== undefined);
+  return {
+    text: message,
+    // A path without this model is 404 in this shape; any other path is 404 as HTML.
+    declined: status === 404 ? 'UNKNOWN_MODEL' : declinedBy(status, [code ?? '', ...quotas].join(' '), message),
+    retryAfterMs: delay === undefined ? null : Math.ceil(Number.parseFloat(delay) * 1000),
+  };
 }
 
 class GenerateStream implements StreamReader {
   private readonly content: Content = { id: null, model: null, message: '', usage: null };
   private fault: Reply | null = null;
-  private done = false;
+  private last: Candidate | null = null;
 
   constructor(private readonly onDelta: (text: string) => void) {}
 
@@ -91,7 +135,7 @@ class GenerateStream implements StreamReader {
     const parsed = answer.safeParse(json);
     const isError = failure.safeParse(json).success;
     if (isError || !parsed.success) {
-      this.fault = { ok: false, detail: errorText(data) ?? 'the stream holds an event that is no generateContent answer' };
+      this.fault = { ok: false, detail: errorOf(0, data)?.text ?? 'the stream holds an event that is no generateContent answer' };
       return;
     }
     if (parsed.data.promptFeedback?.blockReason) {
@@ -106,21 +150,23 @@ class GenerateStream implements StreamReader {
       this.content.message += text;
       this.onDelta(text);
     }
-    if (parsed.data.candidates?.[0]?.finishReason) this.done = true;
+    const candidate = parsed.data.candidates?.[0];
+    if (candidate?.finishReason) this.last = candidate;
   }
 
   end(): Reply {
     if (this.fault !== null) return this.fault;
-    if (!this.done) return { ok: false, detail: 'the stream was cut before its finishReason' };
-    return { ok: true, content: this.content };
+    if (!this.last) return { ok: false, detail: 'the stream was cut before its finishReason' };
+    return withoutText(this.content.message, this.last) ?? { ok: true, content: this.content };
   }
 }
 
 const ROLES = { user: 'user', assistant: 'model' } as const;
 
 export const gemini: WireFormat = {
+  version: 'v1beta',
   headers: (apiKey) => ['x-goog-api-key', apiKey],
-  path: (model, stream) => `/v1beta/models/${encodeURIComponent(model)}:${stream ? 'streamGenerateContent?alt=sse' : 'generateContent'}`,
+  path: (model, stream) => `/models/${encodeURIComponent(model)}:${stream ? 'streamGenerateContent?alt=sse' : 'generateContent'}`,
   body: (request: ProviderRequest) => {
     const system = request.messages.filter((message) => message.role === 'system');
     const contents = request.messages.flatMap(({ role, content }) =>
@@ -134,5 +180,5 @@ export const gemini: WireFormat = {
   },
   parse,
   reader: (onDelta) => new GenerateStream(onDelta),
-  errorText,
+  errorOf,
 };

@@ -1,14 +1,7 @@
-import {
-  bulkhead,
-  circuitBreaker,
-  CircuitState,
-  DelegateBackoff,
-  handleWhenResult,
-  retry,
-  SamplingBreaker,
-  type IRetryBackoffContext,
-} from 'cockatiel';
+import { DelegateBackoff, handleWhenResult, retry, type IRetryBackoffContext } from 'cockatiel';
+import { SharedPlaces, shareOf } from '../../platform/shared-places.js';
 import type { Logger } from '../../telemetry/log.js';
+import { ProviderBreaker, type BreakerOptions, type BreakerState, type Refusal } from './breaker.js';
 import { CANCELLED, failed, type Attempt, type Failure } from './client.js';
 import { onDeparture } from './departure.js';
 
@@ -20,54 +13,28 @@ export interface GuardOptions {
   maxRetryAfterMs: number;
   /** Calls in progress, those between two attempts included */
   bulkhead: number;
-  breaker: { windowMs: number; minimumCalls: number; openMs: number };
-}
-
-export interface Refusal {
-  retryAfterSeconds: number;
-  detail: string;
-}
-
-export type BreakerState = 'closed' | 'half-open' | 'open';
-/** Isolated: opened by hand, which nobody does */
-const STATES = {
-  [CircuitState.Closed]: 'closed',
-  [CircuitState.HalfOpen]: 'half-open',
-  [CircuitState.Open]: 'open',
-  [CircuitState.Isolated]: 'open',
-} as const;
-
-/** An attempt that the breaker must not count: cockatiel takes every returned value it doesn't handle for a success. */
-class Uncounted extends Error {
-  constructor(readonly attempt: Failure) {
-    super(attempt.detail);
-  }
+  /** The part of them that one caller may have, 0 to 1 */
+  callerShare: number;
+  breaker: BreakerOptions;
 }
 
 const isAttempt = (value: unknown): value is Attempt => typeof value === 'object' && value !== null && 'ok' in value;
 
-/**
- * Bulkhead around retries around breaker, for one provider.
- *
- *   closed ── half of the window's attempts failed, of at least minimumCalls ──▶ open ── openMs ──▶ half-open
- *   half-open: one trial call; it succeeds ──▶ closed, it fails ──▶ open. Meanwhile the others are refused: cockatiel would let
- *   them wait for the trial, as long as its time limit.
- *
- * Attempts are counted, not calls: a provider that is down is noticed a backoff sooner.
- */
+/** Bulkhead around retries around breaker, for one provider. No caller has more than its share of the bulkhead. */
 export class Guard {
-  private readonly slots;
+  private readonly places: SharedPlaces;
+  private readonly perCaller: number;
   private readonly retries;
-  private readonly breaker;
-  private openedAt = 0;
+  private readonly breaker: ProviderBreaker;
 
   constructor(
     private readonly options: GuardOptions,
     log: Logger,
     onState: (state: BreakerState) => void = () => undefined,
   ) {
-    const { attempts, backoffMs, maxRetryAfterMs, breaker } = options;
-    this.slots = bulkhead(options.bulkhead);
+    const { attempts, backoffMs, maxRetryAfterMs, bulkhead, callerShare, breaker } = options;
+    this.perCaller = shareOf(bulkhead, callerShare);
+    this.places = new SharedPlaces({ places: bulkhead, perCaller: this.perCaller });
     const wantsRetry = handleWhenResult(
       (value) => isAttempt(value) && !value.ok && value.retry && (value.retryAfterMs ?? 0) <= maxRetryAfterMs,
     );
@@ -77,74 +44,51 @@ export class Guard {
     });
     // A backoff whose caller has left must not keep the process from ending; those who wait have their server's handles.
     this.retries = retry(wantsRetry, { maxAttempts: attempts - 1, backoff }).dangerouslyUnref();
-    this.breaker = circuitBreaker(
-      handleWhenResult((value) => isAttempt(value) && !value.ok),
-      {
-        halfOpenAfter: breaker.openMs,
-        breaker: new SamplingBreaker({
-          // It opens above its threshold; the contract says at 50 %.
-          threshold: 0.4999,
-          duration: breaker.windowMs,
-          // Half a call less: the product is compared with a whole number and must not miss it by a rounding error.
-          minimumRps: ((breaker.minimumCalls - 0.5) * 1000) / breaker.windowMs,
-        }),
+    this.breaker = new ProviderBreaker(breaker, {
+      onState: (state) => {
+        if (state === 'open') log.warn({ openMs: breaker.openMs }, 'circuit breaker opened');
+        onState(state);
       },
-    );
-    this.breaker.onBreak(() => {
-      this.openedAt = Date.now();
-      log.warn({ openMs: breaker.openMs }, 'circuit breaker opened');
+      onCallerOpened: (caller) => log.info({ caller, openMs: breaker.openMs }, 'circuit breaker opened for one caller'),
     });
-    this.breaker.onReset(() => log.info('circuit breaker closed'));
-    this.breaker.onStateChange((state) => onState(STATES[state]));
-    onState('closed');
   }
 
-  /** Why a call made now would not be sent; null when it would. Costs a few comparisons. */
-  refusal(): Refusal | null {
-    const broken = this.breakerRefusal();
+  /** Why a call of this caller made now would not be sent; null when it would. Costs a few comparisons. */
+  refusal(caller: string): Refusal | null {
+    const broken = this.breaker.refusal(caller);
     if (broken) return broken;
-    if (this.slots.executionSlots > 0) return null;
-    return { retryAfterSeconds: 1, detail: `${this.options.bulkhead} calls are in progress, which is the limit` };
+    const { bulkhead } = this.options;
+    if (this.places.inUse >= bulkhead) {
+      return { retryAfterSeconds: 1, detail: `${bulkhead} calls are in progress, which is the limit` };
+    }
+    if (this.places.heldBy(caller) < this.perCaller) return null;
+    return { retryAfterSeconds: 1, detail: `${this.perCaller} calls of yours are in progress, which is one caller's share` };
   }
 
-  /** @throws BulkheadRejectedError unless `refusal()` was null in the same turn of the event loop */
-  run(attempt: () => Promise<Attempt>, signal?: AbortSignal): Promise<Attempt> {
+  /** Calls of this caller in progress */
+  inProgressOf(caller: string): number {
+    return this.places.heldBy(caller);
+  }
+
+  /** @throws NoPlace unless `refusal()` was null in the same turn of the event loop */
+  async run(caller: string, attempt: () => Promise<Attempt>, signal?: AbortSignal): Promise<Attempt> {
     let last: Failure | null = null;
     const guarded = async (): Promise<Attempt> => {
       // Also reached after a backoff during which the caller left: cockatiel's wait can't be cut short, only be without effect.
       if (signal?.aborted) return CANCELLED;
-      const refusal = this.breakerRefusal();
+      const refusal = this.breaker.refusal(caller);
       if (refusal) return last ? { ...last, retry: false } : refused(refusal);
-      const result = await this.counted(attempt);
+      const result = await this.breaker.run(caller, attempt);
       if (!result.ok) last = result;
       return result;
     };
-    return this.slots.execute(() => {
-      const attempts = this.retries.execute(guarded);
-      return signal ? unlessAborted(attempts, signal) : attempts;
-    });
-  }
-
-  private async counted(attempt: () => Promise<Attempt>): Promise<Attempt> {
+    const giveBack = this.places.take(caller);
     try {
-      return await this.breaker.execute(async () => {
-        const result = await attempt();
-        if (!result.ok && !result.counts) throw new Uncounted(result);
-        return result;
-      });
-    } catch (error) {
-      if (error instanceof Uncounted) return error.attempt;
-      throw error;
+      const attempts = this.retries.execute(guarded);
+      return await (signal ? unlessAborted(attempts, signal) : attempts);
+    } finally {
+      giveBack();
     }
-  }
-
-  private breakerRefusal(): Refusal | null {
-    const { state } = this.breaker;
-    if (state === CircuitState.Closed) return null;
-    if (state === CircuitState.HalfOpen) return { retryAfterSeconds: 1, detail: 'the circuit breaker is waiting for its trial call' };
-    const remainingMs = this.openedAt + this.options.breaker.openMs - Date.now();
-    if (remainingMs <= 0) return null;
-    return { retryAfterSeconds: Math.ceil(remainingMs / 1000), detail: 'the circuit breaker is open' };
   }
 }
 

@@ -3,9 +3,11 @@ import type { Config } from '../../config.js';
 import { PROVIDERS, type ProviderName } from '../../contracts/providers.js';
 import type { Logger } from '../../telemetry/log.js';
 import { BREAKER_LEVEL, metrics } from '../../telemetry/metrics.js';
+import type { Refusal } from './breaker.js';
 import { ProviderClient, type Attempt } from './client.js';
 import { gemini } from './gemini.js';
-import { Guard, type Refusal } from './guard.js';
+import { Guard } from './guard.js';
+import { limitFieldOf } from './limit-field.js';
 import { openAiChat } from './openai-chat.js';
 import type { WireFormat } from './wire.js';
 
@@ -32,7 +34,8 @@ export function createProviders({ config, log }: ProvidersOptions): Providers & 
     get inProgress() {
       return inProgress;
     },
-    refusalFor: (provider) => lines[provider].refusal(),
+    inProgressOf: (caller) => PROVIDERS.reduce((sum, provider) => sum + lines[provider].inProgressOf(caller), 0),
+    refusalFor: (provider, caller) => lines[provider].refusal(caller),
     close: async () => {
       await Promise.all(Object.values(lines).map((line) => line.close()));
     },
@@ -41,48 +44,57 @@ export function createProviders({ config, log }: ProvidersOptions): Providers & 
 
 interface Line {
   complete: Providers['complete'];
-  refusal(): Refusal | null;
+  refusal(caller: string): Refusal | null;
+  inProgressOf(caller: string): number;
   close(): Promise<void>;
 }
 
 function createLine(provider: ProviderName, settings: Config['providers'], log: Logger): Line {
-  const { timeoutMs, attempts: maxAttempts, backoffMs, bulkhead, breaker } = settings;
-  const client = new ProviderClient({ provider, wire: WIRES[provider], ...settings[provider], timeoutMs, connections: bulkhead });
-  const guard = new Guard({ attempts: maxAttempts, backoffMs, maxRetryAfterMs: MAX_RETRY_AFTER_MS, bulkhead, breaker }, log, (state) =>
-    metrics.providerBreaker.set({ provider }, BREAKER_LEVEL[state]),
+  const { timeoutMs, attempts: maxAttempts, backoffMs, bulkhead, callerShare, breaker } = settings;
+  const limitField = limitFieldOf(settings[provider]);
+  const client = new ProviderClient({
+    provider,
+    wire: WIRES[provider],
+    ...settings[provider],
+    limitField,
+    timeoutMs,
+    connections: bulkhead,
+  });
+  const guard = new Guard(
+    { attempts: maxAttempts, backoffMs, maxRetryAfterMs: MAX_RETRY_AFTER_MS, bulkhead, callerShare, breaker },
+    log,
+    (state) => metrics.providerBreaker.set({ provider }, BREAKER_LEVEL[state]),
   );
 
   const complete: Providers['complete'] = async (request, { signal, onDelta } = {}) => {
-    const refusal = guard.refusal();
+    const refusal = guard.refusal(request.caller);
     if (refusal) return { ok: false, code: 'PROVIDER_UNAVAILABLE', attempts: 0, ...refusal };
     let sent = 0;
     try {
-      const attempt = await guard.run(() => {
+      const send = () => {
         sent += 1;
         return client.attempt(request, signal, onDelta);
-      }, signal);
+      };
+      const attempt = await guard.run(request.caller, send, signal);
       return outcome(request, attempt, sent, settings[provider].model);
     } catch (error) {
       log.error({ err: error, consumptionId: request.consumptionId }, 'provider call failed on our side');
       return { ok: false, code: 'PROVIDER_FAILED', detail: 'the call failed on our side; the log has the reason', attempts: sent };
     }
   };
-  return { complete, refusal: () => guard.refusal(), close: () => client.close() };
+  return {
+    complete,
+    refusal: (caller) => guard.refusal(caller),
+    inProgressOf: (caller) => guard.inProgressOf(caller),
+    close: () => client.close(),
+  };
 }
-
-const CODES = {
-  timeout: 'PROVIDER_TIMEOUT',
-  failed: 'PROVIDER_FAILED',
-  rejected: 'PROVIDER_FAILED',
-  cancelled: 'PROVIDER_FAILED',
-  refused: 'PROVIDER_UNAVAILABLE',
-} as const;
 
 function outcome(request: ProviderRequest, attempt: Attempt, attempts: number, defaultModel: string): ProviderOutcome {
   if (!attempt.ok) {
     return {
       ok: false,
-      code: CODES[attempt.kind],
+      code: attempt.code,
       detail: attempt.detail,
       attempts,
       ...(attempt.retryAfterMs !== null && { retryAfterSeconds: Math.max(1, Math.ceil(attempt.retryAfterMs / 1000)) }),

@@ -35,6 +35,8 @@ const FAULT_ORIGINS: Partial<Record<ErrorCode, 'provider' | 'engine' | 'load' | 
   PROVIDER_FAILED: 'provider',
   PROVIDER_TIMEOUT: 'provider',
   PROVIDER_UNAVAILABLE: 'provider',
+  PROVIDER_RATE_LIMITED: 'provider',
+  PROVIDER_QUOTA_EXHAUSTED: 'provider',
   ENGINE_UNAVAILABLE: 'engine',
   OVERLOADED: 'load',
   LIMITS_UNAVAILABLE: 'limits',

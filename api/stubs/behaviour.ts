@@ -5,16 +5,20 @@ import { z } from 'zod';
  * What a stub does with a call. Settings come from PUT /control and hold for all calls; markers in the prompt hold for that call
  * and win: `[stub:slow=800]`, `[stub:fail]`, `[stub:fail=2]` (only the first two attempts of that consumption), `[stub:hang]`, …
  */
-export const MODES = ['ok', 'fail', 'status', 'hang', 'cut', 'nonsense'] as const;
+export const MODES = ['ok', 'fail', 'status', 'hang', 'cut', 'nonsense', 'refuse'] as const;
 export type Mode = (typeof MODES)[number];
-export const NONSENSE = ['html', 'json', 'empty', 'missing', 'no-usage', 'negative-usage', 'huge-usage'] as const;
+export const NONSENSE = ['html', 'json', 'empty', 'missing', 'no-usage', 'negative-usage', 'huge-usage', 'huge'] as const;
 export type Nonsense = (typeof NONSENSE)[number];
+/** What providers decline for good: a prompt too long, a model that is not there, an account without quota, a filtered prompt or answer, tool calls only */
+export const REFUSALS = ['context', 'model', 'quota', 'prompt', 'answer', 'tools'] as const;
+export type Refusal = (typeof REFUSALS)[number];
 
 const DURATION_LIMIT_MS = 600_000;
 export const controlSchema = z.object({
   latencyMs: z.int().min(0).max(DURATION_LIMIT_MS).optional(),
   mode: z.enum(MODES).optional(),
   nonsense: z.enum(NONSENSE).optional(),
+  refusal: z.enum(REFUSALS).optional(),
   status: z.int().min(400).max(599).optional(),
   retryAfterSeconds: z.int().min(0).max(3600).nullable().optional(),
   failRate: z.number().min(0).max(1).optional(),
@@ -30,6 +34,7 @@ export interface Plan {
   status: number;
   retryAfterSeconds: number | null;
   nonsense: Nonsense;
+  refusal: Refusal;
   /** Total tokens to report instead of the count */
   usage: number | null;
 }
@@ -93,8 +98,8 @@ export class Behaviour {
     const attempt = (this.attempts.get(key) ?? 0) + 1;
     if (attempt === 1) this.distinct += 1;
     this.attempts.set(key, attempt);
-    const { latencyMs, chunkDelayMs, status, retryAfterSeconds, nonsense } = this.settings;
-    const plan: Plan = { mode: this.defaultMode(), latencyMs, chunkDelayMs, status, retryAfterSeconds, nonsense, usage: null };
+    const { latencyMs, chunkDelayMs, status, retryAfterSeconds, nonsense, refusal } = this.settings;
+    const plan: Plan = { mode: this.defaultMode(), latencyMs, chunkDelayMs, status, retryAfterSeconds, nonsense, refusal, usage: null };
     if (prompt.includes('[stub:')) applyMarkers(plan, prompt, attempt);
     this.byMode[plan.mode] += 1;
     return plan;
@@ -133,13 +138,16 @@ function applyMarkers(plan: Plan, prompt: string, attempt: number): void {
     } else if (name === 'nonsense') {
       plan.mode = 'nonsense';
       plan.nonsense = NONSENSE.find((kind) => kind === value) ?? 'html';
+    } else if (name === 'refuse') {
+      plan.mode = 'refuse';
+      plan.refusal = REFUSALS.find((kind) => kind === value) ?? 'answer';
     } else if (name === 'ok') plan.mode = 'ok';
   }
   if (attempt > times) plan.mode = before;
 }
 
 function defaults(latencyMs: number): Settings {
-  return { latencyMs, mode: 'ok', nonsense: 'html', status: 500, retryAfterSeconds: null, failRate: 1, chunkDelayMs: 0 };
+  return { latencyMs, mode: 'ok', nonsense: 'html', refusal: 'answer', status: 500, retryAfterSeconds: null, failRate: 1, chunkDelayMs: 0 };
 }
 
 const emptyCounts = () => Object.fromEntries(MODES.map((mode) => [mode, 0])) as Record<Mode, number>;

@@ -111,7 +111,7 @@ const OPENAI_TYPES: Record<number, string> = {
   404: 'invalid_request_error',
   429: 'requests',
 };
-const OPENAI_CODES: Record<number, string> = { 401: 'invalid_api_key', 404: 'not_found', 429: 'rate_limit_exceeded' };
+const OPENAI_CODES: Record<number, string> = { 401: 'invalid_api_key', 404: 'model_not_found', 429: 'rate_limit_exceeded' };
 
 function geminiUsage(answer: StubAnswer, nonsense: Nonsense | null) {
   if (nonsense === 'no-usage') return {};

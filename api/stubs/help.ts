@@ -10,11 +10,12 @@ GET  /health/live
 
 Settings (all optional):
   latencyMs          before each answer
-  mode               ok | fail (500) | status | hang | cut | nonsense
+  mode               ok | fail (500) | status | hang | cut | nonsense | refuse
   failRate           0 to 1: the share of the calls that misbehave (alone: they fail)
   status             of mode status, 400 to 599
   retryAfterSeconds  Retry-After of errors, null for none
-  nonsense           html | json | empty | missing | no-usage | negative-usage | huge-usage
+  nonsense           html | json | empty | missing | no-usage | negative-usage | huge-usage | huge
+  refusal            of mode refuse: context | model | quota | prompt | answer | tools
   chunkDelayMs       after each event of a stream
 
 Markers in a prompt, for that call only:
@@ -22,5 +23,6 @@ Markers in a prompt, for that call only:
   [stub:fail]        [stub:fail=2]             always, or the first two attempts of a consumption (its Idempotency-Key, else its prompt)
   [stub:hang]        [stub:cut]                with =N too
   [stub:status=429]  [stub:retry-after=2]      [stub:times=1] limits any of them to the first attempts
+  [stub:refuse=context]                        declines for good, as the provider words it
   [stub:nonsense]    [stub:nonsense=no-usage]  [stub:usage=123] reports that many tokens in all
 `;

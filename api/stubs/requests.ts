@@ -23,12 +23,21 @@ const generate = z.object({
 
 const plain = z.object({ prompt: z.string().min(1) });
 
+/** As OpenAI answers for its reasoning models */
+export class UnsupportedParameter extends Error {
+  constructor() {
+    super("Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.");
+  }
+}
+const NEWER_MODEL = /^(?:o\d|gpt-5)/;
+
 const joined = (parts: { text?: string | undefined }[]) => parts.map((part) => part.text ?? '').join('');
 const plainText = (content: z.output<typeof text>) => (typeof content === 'string' ? content : joined(content ?? []));
 
 /** All readers throw ZodError on a body that is not of the format. */
 export function readOpenAi(body: unknown): StubCall {
   const parsed = openAi.parse(body);
+  if (NEWER_MODEL.test(parsed.model) && typeof parsed.max_tokens === 'number') throw new UnsupportedParameter();
   return {
     prompt: parsed.messages.map((message) => plainText(message.content)).join('\n'),
     model: parsed.model,

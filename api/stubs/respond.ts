@@ -1,7 +1,10 @@
 import type { ServerResponse } from 'node:http';
 import type { Plan } from './behaviour.js';
+import { refusalsOf } from './refusals.js';
 import { openAiFormat, type StubAnswer, type StubFormat } from './formats.js';
 
+/** More than any client takes for a chat completion */
+const HUGE_BYTES = 5 * 1024 * 1024;
 const HTML = '<!doctype html><html><body><h1>It works!</h1></body></html>';
 
 export function send(res: ServerResponse, status: number, contentType: string, body: string, headers: Record<string, string> = {}): void {
@@ -20,6 +23,12 @@ export function carryOut(plan: Plan, res: ServerResponse, format: StubFormat, an
       return sendError(plan, res, format, plan.status, `The stub was told to answer ${plan.status}`);
     case 'cut':
       return stream ? void sendEvents(plan, res, format.events(answer, null), true) : cutShort(res, format.answer(answer, null));
+    case 'refuse': {
+      const refusals = refusalsOf(format);
+      const { status, body, events } = refusals[plan.refusal];
+      if (stream && events) return void sendEvents(plan, res, events, false);
+      return send(res, status, 'application/json', body);
+    }
     case 'nonsense':
       return sendNonsense(plan, res, format, answer, stream);
     case 'ok':
@@ -51,6 +60,8 @@ function sendNonsense(plan: Plan, res: ServerResponse, format: StubFormat, answe
         : send(res, 200, 'application/json', '{"choices": [{"message": ');
     case 'empty':
       return send(res, 200, stream ? 'text/event-stream' : 'application/json', '');
+    case 'huge':
+      return send(res, 200, 'application/json', JSON.stringify({ padding: 'x'.repeat(HUGE_BYTES) }));
     default:
       return stream
         ? void sendEvents(plan, res, format.events(answer, plan.nonsense), false)

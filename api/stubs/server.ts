@@ -8,7 +8,7 @@ import { problemBody } from '../http/problem.js';
 import { Behaviour, controlSchema, withoutMarkers } from './behaviour.js';
 import { geminiFormat, makeAnswer, openAiFormat, type StubCall, type StubFormat } from './formats.js';
 import { HELP } from './help.js';
-import { readGemini, readOpenAi, readPlain } from './requests.js';
+import { readGemini, readOpenAi, readPlain, UnsupportedParameter } from './requests.js';
 import { carryOut, plainFormat, send } from './respond.js';
 
 export interface StubOptions {
@@ -134,6 +134,7 @@ export function createStub({ provider, model, latencyMs, bodyLimitBytes, log }: 
 
 function refusalOf(error: unknown): Refused | null {
   if (error instanceof Refused) return error;
+  if (error instanceof UnsupportedParameter) return new Refused('INVALID_REQUEST', error.message);
   if (!(error instanceof z.ZodError)) return null;
   const errors = error.issues.map((issue) => ({ field: issue.path.join('.') || '(body)', message: issue.message }));
   return new Refused('INVALID_REQUEST', errors.map(({ field, message }) => `${field}: ${message}`).join('; '), errors);

@@ -4,10 +4,11 @@ import { consumeBody, idempotencyHeaders } from '../../contracts/http/tokens.js'
 import { poolOf } from '../../contracts/temporal.js';
 import type { BucketRule } from '../../domain/leaky-bucket.js';
 import { metrics } from '../../telemetry/metrics.js';
-import { callerOf, type Caller, type Memberships } from '../http/caller.js';
+import { callerOf, shareKeyOf, type Caller, type Memberships } from '../http/caller.js';
 import { sendProblem } from '../http/problem.js';
 import { spendingOwner } from '../identity/authority.js';
 import type { PoolSnapshot, QuotaStore } from './ports.js';
+import { publicText } from './public-texts.js';
 import type { Consume } from './consume.js';
 import type { Consumed } from './consumed.js';
 
@@ -27,7 +28,14 @@ export function consumeRoute({ consume, memberships, bucketRuleOf, quota, upgrad
     const owner = await spendingOwner(memberships, caller, body);
     const rule = await bucketRuleOf(caller, body.userId);
     const { correlationId } = res.locals;
-    const consumed = await consume({ body: { ...body, ...owner }, callerId: caller.userId, idempotencyKey, correlationId, rule });
+    const consumed = await consume({
+      body: { ...body, ...owner },
+      callerId: caller.userId,
+      shareKey: spenderOf(caller, body.userId),
+      idempotencyKey,
+      correlationId,
+      rule,
+    });
     if ('id' in consumed) res.locals.consumptionId = consumed.id;
     metrics.decisions.inc({ provider: body.provider, outcome: outcomeLabel(consumed) });
     if ('replayed' in consumed && consumed.replayed) res.setHeader('Idempotent-Replayed', 'true');
@@ -35,6 +43,9 @@ export function consumeRoute({ consume, memberships, bucketRuleOf, quota, upgrad
     send(res, consumed, { upgradeUrl, ...(short && named(await quota.read(poolOf({ ...body, ...owner })))) });
   };
 }
+
+/** An ADMIN who spends for others takes their shares: its own would bound all of them together. */
+const spenderOf = (caller: Caller, userId: string): string => (caller.userId === userId ? shareKeyOf(caller) : userId);
 
 const outcomeLabel = (consumed: Consumed): string =>
   consumed.kind === 'settled' ? 'OK' : consumed.kind === 'overflow' ? 'BUCKET_OVERFLOW' : consumed.code;
@@ -90,9 +101,8 @@ function sendRefusal(res: Response, consumed: Extract<Consumed, { kind: 'refused
     code === 'INSUFFICIENT_QUOTA'
       ? { policy: 'token-quota', ...quotaMembers, ...(available !== undefined && { remaining: available }) }
       : {};
-  const wait = ERRORS[code].status === 503 ? { retryAfterSeconds: retryAfterSeconds ?? 1 } : {};
-  // The operator's detail of a provider fault is in the consumption; the caller gets the constant text of the contract.
-  const message =
-    code === 'PROVIDER_FAILED' ? 'provider call failed' : code === 'PROVIDER_TIMEOUT' ? 'the provider did not answer in time' : detail;
-  sendProblem(res, code, message, { allowed: false, consumptionId: id, ...quota, ...wait });
+  // A 502 or 504 says when to come back only if the provider said so.
+  const waitSeconds = retryAfterSeconds ?? (ERRORS[code].status === 503 ? 1 : undefined);
+  const wait = waitSeconds === undefined ? {} : { retryAfterSeconds: waitSeconds };
+  sendProblem(res, code, publicText(code, detail), { allowed: false, consumptionId: id, ...quota, ...wait });
 }

@@ -73,7 +73,7 @@ export function createConsume(deps: ConsumeDeps): Consume {
   }
 
   function cheapRefusal(request: ConsumptionRequest): { code: ErrorCode; detail: string; retryAfterSeconds: number } | null {
-    const away = deps.providers.refusalFor(request.provider);
+    const away = deps.providers.refusalFor(request.provider, request.caller ?? request.userId);
     if (away) return { code: 'PROVIDER_UNAVAILABLE', ...away };
     if (intake.size + entering >= deps.maxInFlight) {
       return {

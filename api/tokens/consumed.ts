@@ -64,8 +64,16 @@ export function consumedOf(request: ConsumptionRequest, outcome: Exclude<Consump
       replayed: false,
     };
   }
-  const { code, detail, available } = outcome;
-  return { kind: 'refused', id: request.id, code, detail, replayed: false, ...(available !== undefined && { available }) };
+  const { code, detail, available, retryAfterSeconds } = outcome;
+  return {
+    kind: 'refused',
+    id: request.id,
+    code,
+    detail,
+    replayed: false,
+    ...(available !== undefined && { available }),
+    ...(retryAfterSeconds !== undefined && { retryAfterSeconds }),
+  };
 }
 
 /** The outcome of an earlier request under the key, from its row. */

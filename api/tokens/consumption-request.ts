@@ -13,16 +13,19 @@ export interface ConsumeCommand {
   /** Whose Idempotency-Keys these are: an ADMIN acts for a user, but the user's answers are not its own */
   callerId: string;
   idempotencyKey: string | undefined;
+  /** Whose share of shared places it takes */
+  shareKey: string;
   correlationId: string;
   rule: BucketRule;
 }
 
-export function requestOf({ body, callerId, idempotencyKey, correlationId }: ConsumeCommand): ConsumptionRequest {
+export function requestOf({ body, callerId, shareKey, idempotencyKey, correlationId }: ConsumeCommand): ConsumptionRequest {
   const { userId, orgId, provider, tokens, prompt = null, model = null, tag = null } = body;
   const keyHolder = callerId === userId ? userId : `${callerId} for ${userId}`;
   return {
     id: idempotencyKey === undefined ? newId() : v5(`${keyHolder}:${idempotencyKey}`, KEY_NAMESPACE),
     userId,
+    caller: shareKey,
     orgId,
     provider,
     tokens,

@@ -65,12 +65,16 @@ export class EarlierOutcomes {
 }
 
 /**
- * Held, but given back before the provider was called: like any refusal to be tried again later it leaves the key free. The next
+ * Held, but given back before a provider worked for it: like any refusal to be tried again later it leaves the key free. The next
  * attempt under the key gets an id made from this one's, the same in every process.
  */
 const leavesKeyFree = (row: ConsumptionRow, request: ConsumptionRequest): boolean =>
-  row.state === 'RELEASED' && row.attempts === 0 && row.payloadHash === request.payloadHash && NEVER_CALLED.includes(row.outcomeCode);
+  row.state === 'RELEASED' &&
+  row.payloadHash === request.payloadHash &&
+  ((row.attempts === 0 && NEVER_CALLED.includes(row.outcomeCode)) || TURNED_AWAY.includes(row.outcomeCode));
 const NEVER_CALLED: readonly (ErrorCode | null)[] = ['SERVICE_UNAVAILABLE', 'PROVIDER_UNAVAILABLE', 'ABANDONED'];
+/** By the provider, before it did anything */
+const TURNED_AWAY: readonly (ErrorCode | null)[] = ['PROVIDER_RATE_LIMITED', 'PROVIDER_QUOTA_EXHAUSTED'];
 
 /** Null when the time is up. */
 export async function inTime<T>(outcome: Promise<T>, withinMs: number): Promise<T | null> {

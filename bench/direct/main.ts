@@ -35,6 +35,7 @@ async function carryOut({ ledger, providers, usage, answer }: Steps, request: Co
   if (held?.state === 'HELD') {
     const outcome = await providers.complete({
       consumptionId: id,
+      caller: request.userId,
       provider,
       ...(model !== null && { model }),
       messages: [{ role: 'user', content: prompt ?? DEFAULT_PROMPT }],

@@ -24,6 +24,7 @@ export function createTextbookActivities({
     async callProvider(request: TextbookRequest): Promise<ProviderAnswer> {
       const outcome = await providers.complete({
         consumptionId: request.id,
+        caller: request.userId,
         provider: request.provider,
         messages: [{ role: 'user', content: request.prompt ?? 'Hello' }],
         maxTokens: request.tokens,

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import type { ProviderFailureCode } from '../../activities/ports.js';
 import { PROVIDERS } from '../../contracts/providers.js';
 import { Bench, ask, expectAnswer, expectFailure } from './setup.js';
 
@@ -39,13 +40,21 @@ describe('a provider call', () => {
         assert.equal((await bench.snapshot(provider)).calls.distinctConsumptions, 1);
       });
 
-      const failures: [string, RegExp, number, 'PROVIDER_FAILED' | 'PROVIDER_TIMEOUT'][] = [
+      const failures: [string, RegExp, number, ProviderFailureCode][] = [
         ['[stub:fail]', /status 500: The stub was told to fail/, 3, 'PROVIDER_FAILED'],
         ['[stub:status=503]', /status 503/, 3, 'PROVIDER_FAILED'],
-        ['[stub:status=429]', /status 429/, 3, 'PROVIDER_FAILED'],
-        ['[stub:status=400]', /status 400/, 1, 'PROVIDER_FAILED'],
+        ['[stub:status=429]', /status 429/, 1, 'PROVIDER_RATE_LIMITED'],
+        ['[stub:status=429] [stub:retry-after=0]', /status 429/, 3, 'PROVIDER_RATE_LIMITED'],
+        ['[stub:status=400]', /status 400/, 1, 'PROVIDER_REJECTED'],
         ['[stub:status=401]', /the provider refused the API key/, 1, 'PROVIDER_FAILED'],
-        ['[stub:status=404]', /status 404/, 1, 'PROVIDER_FAILED'],
+        ['[stub:status=404]', /status 404/, 1, 'UNKNOWN_MODEL'],
+        ['[stub:refuse=context]', /status 400: .*tokens/, 1, 'CONTEXT_TOO_LONG'],
+        ['[stub:refuse=model]', /status 404: .*model/i, 1, 'UNKNOWN_MODEL'],
+        ['[stub:refuse=quota]', /status 429: .*quota/, 1, 'PROVIDER_QUOTA_EXHAUSTED'],
+        ['[stub:refuse=prompt]', /filter|blocked/, 1, 'CONTENT_FILTERED'],
+        ['[stub:refuse=answer]', /content_filter|SAFETY/, 1, 'CONTENT_FILTERED'],
+        ['[stub:refuse=tools]', /calls only/, 1, 'NO_TEXT_ANSWER'],
+        ['[stub:nonsense=huge]', /larger than/, 1, 'ANSWER_TOO_LARGE'],
         ['[stub:hang]', /no answer within 60 ms/, 3, 'PROVIDER_TIMEOUT'],
         ['[stub:slow=5000]', /no answer within 60 ms/, 3, 'PROVIDER_TIMEOUT'],
         ['[stub:cut]', /closed|aborted|terminated/, 3, 'PROVIDER_FAILED'],

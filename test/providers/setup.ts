@@ -72,8 +72,11 @@ export class Bench {
   }
 }
 
+/** Who calls unless a test says otherwise */
+export const ME = 'me';
+
 export function ask(provider: ProviderName, prompt: string, overrides: Partial<ProviderRequest> = {}): ProviderRequest {
-  return { consumptionId: randomUUID(), provider, messages: [{ role: 'user', content: prompt }], maxTokens: 200, ...overrides };
+  return { consumptionId: randomUUID(), caller: ME, provider, messages: [{ role: 'user', content: prompt }], maxTokens: 200, ...overrides };
 }
 
 export function expectFailure(outcome: ProviderOutcome): Extract<ProviderOutcome, { ok: false }> {

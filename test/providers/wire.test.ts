@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
+import { prefixOf } from '../../adapters/providers/client.js';
 import { gemini } from '../../adapters/providers/gemini.js';
+import { limitFieldOf, type LimitFieldSetting } from '../../adapters/providers/limit-field.js';
 import { openAiChat } from '../../adapters/providers/openai-chat.js';
+import type { WireFormat } from '../../adapters/providers/wire.js';
 import type { ChatMessage } from '../../activities/ports.js';
 import { geminiFormat, openAiFormat, type StubAnswer } from '../../api/stubs/formats.js';
 import { readGemini, readOpenAi } from '../../api/stubs/requests.js';
@@ -76,7 +79,7 @@ for (const { name, wire, stub, read } of formats) {
         fc.property(fc.oneof(fc.json(), fc.string()), (body) => {
           const reply = wire.parse(body);
           if (reply.ok) assert.equal(typeof reply.content.message, 'string');
-          wire.errorText(body);
+          wire.errorOf(400, body);
           const reader = wire.reader(() => undefined);
           reader.event(body);
           reader.end();
@@ -118,7 +121,8 @@ describe('the Gemini format in particular', () => {
     const body = JSON.stringify({ promptFeedback: { blockReason: 'SAFETY' } });
     const reader = gemini.reader(() => undefined);
     reader.event(body);
-    for (const reply of [gemini.parse(body), reader.end()]) assert(!reply.ok && reply.final && reply.detail.includes('SAFETY'));
+    for (const reply of [gemini.parse(body), reader.end()])
+      assert(!reply.ok && reply.declined === 'CONTENT_FILTERED' && reply.detail.includes('SAFETY'));
   });
 
   it('bills thoughts as output but does not show them', () => {
@@ -131,5 +135,84 @@ describe('the Gemini format in particular', () => {
     assert(reply.ok);
     assert.equal(reply.content.message, 'yes');
     assert.deepEqual(reply.content.usage, { promptTokens: 2, completionTokens: 8, totalTokens: 10 });
+  });
+});
+
+describe('the member that bounds an answer', () => {
+  const openAi = 'https://api.openai.com/v1';
+  const other = 'http://127.0.0.1:9/v1';
+  const table: [string, string, LimitFieldSetting, string][] = [
+    [openAi, 'gpt-4o-mini', 'auto', 'max_completion_tokens'],
+    [openAi, 'o3-mini', 'auto', 'max_completion_tokens'],
+    [openAi, 'gpt-4o-mini', 'max_tokens', 'max_tokens'],
+    ['https://mine.openai.azure.com/openai/v1', 'gpt-5', 'auto', 'max_completion_tokens'],
+    [other, 'o1', 'auto', 'max_completion_tokens'],
+    [other, 'gpt-5.1-mini', 'auto', 'max_completion_tokens'],
+    [other, 'openai/gpt-5', 'auto', 'max_completion_tokens'],
+    [other, 'gpt-4o-mini', 'auto', 'max_tokens'],
+    [other, 'qwen-plus', 'auto', 'max_tokens'],
+    [other, 'qwen-plus', 'max_completion_tokens', 'max_completion_tokens'],
+  ];
+  for (const [baseUrl, model, limitField, expected] of table) {
+    it(`is ${expected} for ${model} at ${baseUrl} when the setting is ${limitField}`, () => {
+      const field = limitFieldOf({ baseUrl, limitField })(model);
+      assert.equal(field, expected);
+      const body = JSON.parse(openAiChat.body({ ...ask('openai', 'x'), maxTokens: 7 }, model, false, field)) as Record<string, unknown>;
+      assert.deepEqual([body.max_tokens, body.max_completion_tokens], expected === 'max_tokens' ? [7, undefined] : [undefined, 7]);
+    });
+  }
+});
+
+describe('a base URL', () => {
+  const table: [string, string, string][] = [
+    ['https://api.openai.com', 'v1', '/v1'],
+    ['https://api.openai.com/', 'v1', '/v1'],
+    ['https://api.openai.com/v1', 'v1', '/v1'],
+    ['https://api.openai.com/v1/', 'v1', '/v1'],
+    ['https://generativelanguage.googleapis.com', 'v1beta', '/v1beta'],
+    ['https://generativelanguage.googleapis.com/v1beta/', 'v1beta', '/v1beta'],
+    ['https://generativelanguage.googleapis.com/v1', 'v1beta', '/v1'],
+    ['https://dashscope.aliyuncs.com/compatible-mode', 'v1', '/compatible-mode/v1'],
+    ['https://dashscope.aliyuncs.com/compatible-mode/v1', 'v1', '/compatible-mode/v1'],
+    ['https://proxy.example/vendor', 'v1', '/vendor/v1'],
+  ];
+  for (const [url, version, prefix] of table) {
+    it(`${url} has its paths below ${prefix}`, () => assert.equal(prefixOf(url, version), prefix));
+  }
+});
+
+describe('an error body', () => {
+  const openAi = (message: string, code: string | null, type: string) => JSON.stringify({ error: { message, type, param: null, code } });
+  const google = (code: number, status: string, message: string, details: object[] = []) =>
+    JSON.stringify({ error: { code, status, message, details } });
+  const table: [string, WireFormat, number, string, string | null][] = [
+    ['OpenAI, context', openAiChat, 400, openAi('too long', 'context_length_exceeded', 'invalid_request_error'), 'CONTEXT_TOO_LONG'],
+    [
+      'Qwen, context',
+      openAiChat,
+      400,
+      openAi('Range of input length should be [1, 30720]', 'invalid_parameter_error', 'x'),
+      'CONTEXT_TOO_LONG',
+    ],
+    ['too large for the server', openAiChat, 413, openAi('no', null, 'x'), 'CONTEXT_TOO_LONG'],
+    ['OpenAI, model', openAiChat, 404, openAi('no', 'model_not_found', 'invalid_request_error'), 'UNKNOWN_MODEL'],
+    ['OpenAI, wrong path', openAiChat, 404, openAi('Invalid URL (POST /v1/v1/chat/completions)', null, 'invalid_request_error'), null],
+    ['OpenAI, no credit', openAiChat, 429, openAi('no', 'insufficient_quota', 'insufficient_quota'), 'PROVIDER_QUOTA_EXHAUSTED'],
+    ['Qwen, in arrears', openAiChat, 400, openAi('no', 'Arrearage', 'Arrearage'), 'PROVIDER_QUOTA_EXHAUSTED'],
+    ['OpenAI, rate', openAiChat, 429, openAi('Rate limit reached; see billing', 'rate_limit_exceeded', 'requests'), null],
+    ['Qwen, inspected', openAiChat, 400, openAi('no', 'data_inspection_failed', 'x'), 'CONTENT_FILTERED'],
+    ['OpenAI, any other', openAiChat, 400, openAi('temperature must be below 2', null, 'invalid_request_error'), null],
+    ['a fault with the words of a refusal', openAiChat, 500, openAi('no', 'context_length_exceeded', 'x'), null],
+    ['Gemini, model', gemini, 404, google(404, 'NOT_FOUND', 'no'), 'UNKNOWN_MODEL'],
+    ['Gemini, rate', gemini, 429, google(429, 'RESOURCE_EXHAUSTED', 'You exceeded your current quota, check billing'), null],
+  ];
+  for (const [what, wire, status, body, declined] of table) {
+    it(`(${what}, ${status}) is ${declined ?? 'no final refusal'}`, () =>
+      assert.equal(wire.errorOf(status, body)?.declined ?? null, declined));
+  }
+
+  it('of Gemini says in its details when to come back', () => {
+    const details = [{ '@type': 'type.googleapis.com/google.rpc.RetryInfo', retryDelay: '32.5s' }];
+    assert.equal(gemini.errorOf(429, google(429, 'RESOURCE_EXHAUSTED', 'slow down', details))?.retryAfterMs, 32_500);
   });
 });

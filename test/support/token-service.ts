@@ -21,7 +21,7 @@ import { loadConfig } from '../../config.js';
 import type { ProviderName } from '../../contracts/providers.js';
 import { TASK_QUEUES } from '../../contracts/temporal.js';
 import { createLogger } from '../../telemetry/log.js';
-import { createWorker } from '../../workers/create-worker.js';
+import { consumptionTuning, createWorker } from '../../workers/create-worker.js';
 
 export interface TokenServiceRig {
   url: string;
@@ -98,6 +98,7 @@ export async function startTokenServiceRig(options: RigOptions): Promise<TokenSe
         dataConverter: temporal.dataConverter,
         version: options.version,
         taskQueue: TASK_QUEUES.consumption,
+        tuning: consumptionTuning(config.consumption.batchSlots),
         activities: createConsumptionActivities({ ledger, settler, providers, intake, usage }),
         shutdownGraceMs: options.shutdownGraceMs ?? 2_000,
       });
