@@ -1,6 +1,6 @@
 import type { Request, Response } from 'express';
 import { Problem } from '../../contracts/errors.js';
-import { z } from '../../contracts/http/common.js';
+import { text, z } from '../../contracts/http/common.js';
 import type { Operation } from '../http/openapi.js';
 import { problemBody } from '../http/problem.js';
 import { SERVICE_NAMES, type ServiceName } from './ports.js';
@@ -31,7 +31,7 @@ export const fallbackOperation: Operation = {
   summary: 'What a caller gets while a service is unavailable',
   tag: 'gateway',
   public: true,
-  params: z.object({ service: z.string() }),
+  params: z.object({ service: text({ max: 50 }) }),
   responses: { 503: { description: 'The service is unavailable', schema: unavailable }, 404: { description: 'No such service' } },
 };
 

@@ -58,8 +58,16 @@ export const notFound: RequestHandler = (req, res) => {
   sendProblem(res, 'NOT_FOUND', `There is no ${req.method} ${req.path} here`);
 };
 
+/** Names of members may be the caller's own, and there may be as many complaints as members were sent. */
+const MAX_ERRORS = 20;
+const MAX_FIELD = 100;
+const MAX_MESSAGE = 300;
+
 function fieldErrors(error: z.ZodError): FieldError[] {
-  return error.issues.map((issue) => ({ field: issue.path.join('.') || '(body)', message: issue.message }));
+  return error.issues.slice(0, MAX_ERRORS).map((issue) => ({
+    field: issue.path.slice(0, 10).map(String).join('.').slice(0, MAX_FIELD) || '(body)',
+    message: issue.message.slice(0, MAX_MESSAGE),
+  }));
 }
 
 /** Faults of express's own parsers and router carry an HTTP status and a `type`. */
@@ -110,7 +118,8 @@ export function problemHandler(log: Logger): ErrorRequestHandler {
 }
 
 function summary(error: z.ZodError): string {
-  const [first, ...rest] = fieldErrors(error);
+  const [first] = fieldErrors(error);
   if (!first) return 'The request is not valid';
-  return `${first.field}: ${first.message}${rest.length > 0 ? ` (and ${rest.length} more)` : ''}`;
+  const more = error.issues.length - 1;
+  return `${first.field}: ${first.message}${more > 0 ? ` (and ${more} more)` : ''}`;
 }

@@ -26,7 +26,7 @@ const MAX_TOKEN_LENGTH = 16_384;
 const FORBIDDEN_HEADERS = ['jku', 'jwk', 'x5u', 'x5c', 'x5t', 'crit', 'b64', 'zip'];
 
 const claimsSchema = z.object({
-  sub: z.uuid(),
+  sub: z.guid(),
   username: z.string(),
   roles: z.array(z.string()),
   iat: z.number(),

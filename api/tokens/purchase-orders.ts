@@ -19,9 +19,9 @@ export interface OrderTerms {
   now: Date;
 }
 
-export function makeOrder(body: z.output<typeof purchaseBody>, terms: OrderTerms): PurchaseOrder {
-  const { userId, provider, tokens } = body;
-  const orgId = body.orgId ?? null;
+type Bought = Omit<z.output<typeof purchaseBody>, 'orgId'> & { orgId?: string | null };
+
+export function makeOrder({ userId, orgId = null, provider, tokens }: Bought, terms: OrderTerms): PurchaseOrder {
   const { paymentMethod, idempotencyKey, correlationId, limitSeconds, now } = terms;
   return {
     sagaId: idempotencyKey === null ? v7() : v5(`${userId}:${idempotencyKey}`, SAGA_NAMESPACE),

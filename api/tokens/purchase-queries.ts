@@ -59,7 +59,7 @@ export function purchases(deps: PurchaseDeps): RequestHandler {
 /** createdAt has whole milliseconds in the row too, so the cursor is exact. */
 const writeCursor = ({ createdAt, id }: PurchaseRecord) => Buffer.from(`${createdAt.toISOString()}|${id}`).toString('base64url');
 
-const position = z.tuple([z.iso.datetime(), z.uuid()]);
+const position = z.tuple([z.iso.datetime(), z.guid()]);
 
 function readCursor(cursor: string): { createdAt: string; id: string } {
   const parsed = position.safeParse(Buffer.from(cursor, 'base64url').toString('utf8').split('|'));

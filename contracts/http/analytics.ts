@@ -1,17 +1,16 @@
 import { Duration } from 'luxon';
-import { providerName, timestamp, uuid, z } from './common.js';
-
-const integer = (fallback: number, min: number, max: number) =>
-  z.coerce.number().int().min(min).max(max).default(fallback).openapi({ type: 'integer', minimum: min, maximum: max, default: fallback });
+import { instant, providerName, says, text, timestamp, uuid, wholeInQuery, z } from './common.js';
 
 /** 90 days: what is kept at most. */
 const MAX_WINDOW_MINUTES = 129_600;
 export const MAX_BUCKETS = 2_000;
 const MAX_STEP_SECONDS = 31 * 86_400;
 
-const window = { windowMinutes: integer(60, 1, MAX_WINDOW_MINUTES), limit: integer(1_000, 1, 10_000) };
+const MULTIPLIER = says('must be a number above 0, up to 1,000,000');
 
-export const usageQuery = z.object({ provider: providerName, limit: integer(20, 1, 200) });
+const window = { windowMinutes: wholeInQuery(1, MAX_WINDOW_MINUTES, 60), limit: wholeInQuery(1, 10_000, 1_000) };
+
+export const usageQuery = z.object({ provider: providerName, limit: wholeInQuery(1, 200, 20) });
 
 export const reportQuery = z.object({ provider: providerName, ...window });
 
@@ -19,8 +18,13 @@ export const anomaliesQuery = z
   .object({
     provider: providerName,
     ...window,
-    baselineWindows: integer(3, 1, 1_000),
-    thresholdMultiplier: z.coerce.number().positive().max(1_000_000).default(2).openapi({ type: 'number', default: 2, example: 2 }),
+    baselineWindows: wholeInQuery(1, 1_000, 3),
+    thresholdMultiplier: z.coerce
+      .number({ error: MULTIPLIER })
+      .positive({ error: MULTIPLIER, abort: true })
+      .max(1_000_000, { error: MULTIPLIER })
+      .default(2)
+      .openapi({ type: 'number', default: 2, example: 2 }),
   })
   .refine((query) => query.windowMinutes * (query.baselineWindows + 1) <= MAX_WINDOW_MINUTES, {
     path: ['baselineWindows'],
@@ -40,28 +44,17 @@ export function stepSeconds(text: string): number {
 const isStep = (seconds: number) =>
   Number.isInteger(seconds) && seconds > 0 && seconds <= MAX_STEP_SECONDS && (seconds % 60 === 0 || 60 % seconds === 0);
 
-const step = z
-  .string()
-  .transform(stepSeconds)
-  .refine(isStep, 'a divisor of 60 seconds or whole minutes, up to 31 days; such as 15, 30s, 5m, 1h, 1d, PT1H')
-  .openapi({
-    type: 'string',
-    example: '5m',
-    description:
-      'Width of a bucket: seconds (`300`), `30s`, `5m`, `1h`, `1d` or an ISO-8601 duration. Divides a minute or is whole minutes.',
-  });
+const STEP = 'must be a divisor of 60 seconds or whole minutes, up to 31 days; such as 15, 30s, 5m, 1h, 1d, PT1H';
 
-const inEra = (text: string) => text >= '2000-01-01' && text < '2200-01-01';
-const instant = z.iso
-  .datetime({ offset: true })
-  .refine(inEra, 'a time from the year 2000 on, before 2200')
-  .openapi({ example: '2026-01-31T12:00:00.000Z' });
+const step = text({ max: 40, says: STEP, always: true }).transform(stepSeconds).refine(isStep, { error: STEP, abort: true }).openapi({
+  type: 'string',
+  example: '5m',
+  description: 'Width of a bucket: seconds (`300`), `30s`, `5m`, `1h`, `1d` or an ISO-8601 duration. Divides a minute or is whole minutes.',
+});
 
-const tag = z
-  .string()
-  .min(1)
-  .max(200)
-  .refine((text) => !text.includes('\0'), 'no NUL characters');
+const time = instant('2000-01-01', '2199-12-31T23:59:59.999Z');
+
+const tag = text({ max: 200 });
 
 /** Buckets that a chart of [from, to) has: they start at multiples of the step since the epoch. */
 const bucketCount = (from: string, to: string, seconds: number) =>
@@ -73,8 +66,8 @@ export const timeseriesQuery = z
     userId: uuid.optional(),
     orgId: uuid.optional(),
     tag: tag.optional(),
-    from: instant,
-    to: instant,
+    from: time,
+    to: time,
     step,
   })
   .refine((query) => Date.parse(query.from) < Date.parse(query.to), { path: ['to'], message: 'must be later than from' })

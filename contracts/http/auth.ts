@@ -1,5 +1,5 @@
 import { TIERS } from '../../domain/tiers.js';
-import { timestamp, uuid, z } from './common.js';
+import { defaulted, instant, optional, text, timestamp, uuid, whole, z } from './common.js';
 
 /** bcrypt reads 72 bytes and ignores the rest, so a longer password would be weaker than it looks. */
 export const PASSWORD_MAX_BYTES = 72;
@@ -8,34 +8,35 @@ export const MAX_GRACE_SECONDS = 7 * 86_400;
 const utf8 = new TextEncoder();
 export const byteLength = (text: string): number => utf8.encode(text).length;
 
-const username = z
-  .string()
-  .transform((text) => text.normalize('NFKC').trim())
-  .pipe(
-    z
-      .string()
-      .min(3)
-      .max(50)
-      .regex(/^[\p{L}\p{M}\p{N} ._@+-]+$/u, 'letters, digits, spaces and . _ @ + - only'),
-  )
-  .openapi({ type: 'string', minLength: 3, maxLength: 50, example: 'ada' });
-const email = z
-  .string()
-  .transform((text) => text.trim().toLowerCase())
-  .pipe(z.email().max(254))
-  .openapi({ type: 'string', format: 'email', example: 'ada@example.com' });
-const password = z
-  .string()
-  .min(8)
-  .refine((text) => byteLength(text) <= PASSWORD_MAX_BYTES, `at most ${PASSWORD_MAX_BYTES} bytes in UTF-8`)
-  .openapi({ format: 'password', maxLength: PASSWORD_MAX_BYTES, example: 'correct horse battery' });
-const label = z
-  .string()
-  .trim()
-  .min(1)
-  .max(100)
-  .regex(/^[^\p{Cc}\p{Cs}]+$/u, 'no control characters');
-const id = uuid.toLowerCase();
+const username = text({
+  min: 3,
+  max: 50,
+  normalise: (name) => name.normalize('NFKC').trim(),
+  pattern: /^[\p{L}\p{M}\p{N} ._@+-]+$/u,
+  says: 'must be 3 to 50 letters, digits, spaces and . _ @ + - only',
+  always: true,
+}).openapi({ example: 'ada' });
+const email = text({
+  max: 254,
+  normalise: (address) => address.trim().toLowerCase(),
+  pattern: z.core.regexes.email,
+  says: 'must be an e-mail address such as ada@example.com, of at most 254 characters',
+  always: true,
+}).openapi({ format: 'email', example: 'ada@example.com' });
+const password = text({
+  min: 8,
+  // A character is a byte at least.
+  max: PASSWORD_MAX_BYTES,
+  laws: [[(secret) => byteLength(secret) <= PASSWORD_MAX_BYTES, `must have at most ${PASSWORD_MAX_BYTES} bytes in UTF-8`]],
+}).openapi({ format: 'password', example: 'correct horse battery' });
+const label = text({
+  max: 100,
+  normalise: (name) => name.trim(),
+  pattern: /^[^\p{Cc}\p{Cs}]+$/u,
+  says: 'must be 1 to 100 characters, none of them a control character',
+  always: true,
+});
+const id = uuid;
 const nullableTimestamp = timestamp.nullable();
 const roles = z.array(z.string()).openapi({ example: ['USER'] });
 const jwt = z.string().openapi({ description: 'RS256 JWT', example: 'eyJhbGciOiJSUzI1NiIsImtpZCI6…' });
@@ -45,26 +46,15 @@ export const registerBody = z.object({ username, email, password });
 export const registered = z.object({ userId: uuid, username: z.string(), email: z.string(), token: jwt, roles, createdAt: timestamp });
 
 /** Laxer than registration: what can't be an account's name or password is simply wrong. */
-export const loginBody = z.object({
-  // PostgreSQL has no text with NUL: asking for such a name would be a fault of ours.
-  username: z
-    .string()
-    .min(1)
-    .max(1_000)
-    .refine((text) => !text.includes('\0') && text.isWellFormed(), 'must be well-formed Unicode without NUL'),
-  password: z.string().min(1).max(1_000),
-});
+export const loginBody = z.object({ username: text({ max: 1_000 }), password: text({ max: 1_000 }) });
 export const loggedIn = z.object({ userId: uuid, username: z.string(), token: jwt, roles, expiresAt: timestamp });
 
 export const createApiKeyBody = z.object({
   userId: id,
   name: label,
-  expiresAt: z.iso
-    .datetime({ offset: true })
-    .nullish()
-    .openapi({ description: 'In the future; default: never', example: '2027-01-31T12:00:00Z' }),
-  orgId: id.nullish().openapi({ description: 'Binds the key to an organisation its owner belongs to' }),
-  tier: z.enum(TIERS).nullish().openapi({ description: 'Set by an ADMIN only' }),
+  expiresAt: optional(instant()).openapi({ description: 'In the future; default: never', example: '2027-01-31T12:00:00Z' }),
+  orgId: optional(id).openapi({ description: 'Binds the key to an organisation its owner belongs to' }),
+  tier: optional(z.enum(TIERS)).openapi({ description: 'Set by an ADMIN only' }),
 });
 export const createdApiKey = z.object({
   id: uuid,
@@ -89,9 +79,9 @@ export const listedApiKeys = z.array(
 export const deleteApiKeyQuery = z.object({ userId: id, apiKeyId: id });
 export const apiKeyParams = z.object({ id });
 export const rotateApiKeyBody = z.object({
-  graceSeconds: z.int().min(0).max(MAX_GRACE_SECONDS).default(0).openapi({ description: 'How long the old secret still works' }),
+  graceSeconds: defaulted(whole(0, MAX_GRACE_SECONDS), 0).openapi({ description: 'How long the old secret still works' }),
 });
-export const apiKeyHeaders = z.object({ 'x-api-key': z.string() });
+export const apiKeyHeaders = z.object({ 'x-api-key': text({ max: 200 }) });
 export const validApiKey = z.object({ userId: uuid, name: z.string(), orgId: boundTo, expiresAt: nullableTimestamp, roles });
 export const exchangedApiKey = z.object({
   token: jwt.openapi({ description: 'Internal JWT of a few minutes' }),
@@ -105,7 +95,7 @@ const orgRole = z.enum(['OWNER', 'MEMBER']);
 export const org = z.object({ orgId: uuid, name: z.string(), role: orgRole, createdAt: timestamp });
 export const orgList = z.array(org);
 export const orgParams = z.object({ orgId: id });
-export const putMemberBody = z.object({ userId: id, role: orgRole.default('MEMBER') });
+export const putMemberBody = z.object({ userId: id, role: defaulted(orgRole, 'MEMBER') });
 export const memberQuery = z.object({ userId: id });
 export const orgMember = z.object({ orgId: uuid, userId: uuid, username: z.string(), role: orgRole, createdAt: timestamp });
 export const orgMemberList = z.array(orgMember);

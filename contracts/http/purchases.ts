@@ -1,23 +1,18 @@
 import { CURRENCY, LARGEST_PURCHASE_TOKENS } from '../../domain/pricing.js';
 import { TIERS } from '../../domain/tiers.js';
-import { idempotencyKey, providerName, timestamp, uuid, z } from './common.js';
+import { idempotencyKey, optional, providerName, text, timestamp, uuid, whole, wholeInQuery, z } from './common.js';
 
 export const purchaseBody = z
   .object({
     userId: uuid.describe('Who buys: yourself, or anyone for an ADMIN'),
-    orgId: uuid
-      .nullish()
-      .describe(
-        'Fill the pool of this organisation, of which you are a member, instead of your own. Default for a bound key: its organisation',
-      ),
+    orgId: optional(uuid).describe(
+      'Fill the pool of this organisation, of which you are a member, instead of your own. Default for a bound key: its organisation',
+    ),
     provider: providerName,
-    tokens: z.int().min(1).max(LARGEST_PURCHASE_TOKENS),
-    paymentMethod: z
-      .string()
-      .min(1)
-      .max(100)
-      .optional()
-      .describe('A payment method id of the payment provider; with the simulator the behaviour to show, such as sim_approve'),
+    tokens: whole(1, LARGEST_PURCHASE_TOKENS),
+    paymentMethod: optional(text({ max: 100 })).describe(
+      'A payment method id of the payment provider; with the simulator the behaviour to show, such as sim_approve',
+    ),
   })
   .openapi('Purchase');
 
@@ -71,8 +66,8 @@ export const purchaseParams = z.object({ sagaId: uuid });
 export const purchasesQuery = z.object({
   userId: uuid.optional().describe('Default: yourself; with orgId: everybody'),
   orgId: uuid.optional().describe('Purchases for this organisation: all for its OWNER, and with your userId your own for a member'),
-  limit: z.coerce.number().int().min(1).max(100).default(20),
-  cursor: z.string().max(200).optional().describe('nextCursor of the page before'),
+  limit: wholeInQuery(1, 100, 20),
+  cursor: text({ max: 200 }).optional().describe('nextCursor of the page before'),
 });
 
 export const purchasePage = z.object({

@@ -1,26 +1,21 @@
-import { idempotencyKey, providerName, timestamp, uuid, z } from './common.js';
+import { defaulted, idempotencyKey, optional, providerName, says, text, timestamp, uuid, whole, z } from './common.js';
 import { isZone } from '../../domain/quota-window.js';
 import { LARGEST_AMOUNT } from '../../domain/quota/limits.js';
 import { TIERS } from '../../domain/tiers.js';
 
-/** PostgreSQL stores neither NUL nor unpaired surrogates in JSON; one such prompt must not fail the batch it shares. */
-const storable = (text: string) => !text.includes('\0') && text.isWellFormed();
-
 export const consumeBody = z
   .object({
     userId: uuid,
-    orgId: uuid.optional().openapi({
+    orgId: optional(uuid).openapi({
       description: "Spend the organisation's pool instead of the user's; a key bound to an organisation always spends its pool",
     }),
     provider: providerName,
-    tokens: z.int().min(1).max(10_000),
-    prompt: z.string().max(200_000).refine(storable, 'must be well-formed Unicode without NUL').optional(),
-    model: z.string().min(1).max(100).refine(storable, 'must be well-formed Unicode without NUL').optional(),
-    tag: z
-      .string()
-      .regex(/^[\w.:/-]{1,64}$/, '1–64 letters, digits and _ . : / -')
-      .optional()
-      .openapi({ description: 'Groups usage in reports' }),
+    tokens: whole(1, 10_000),
+    prompt: optional(text({ min: 0, max: 200_000 })),
+    model: optional(text({ max: 100 })),
+    tag: optional(text({ max: 64, pattern: /^[\w.:/-]+$/, says: 'must be 1 to 64 letters, digits and _ . : / -', always: true })).openapi({
+      description: 'Groups usage in reports',
+    }),
   })
   .openapi('Consume');
 export { z };
@@ -95,13 +90,15 @@ export const quotaView = z.object({ userId: uuid, ...balance }).openapi('Quota')
 export const orgQuotaView = z.object({ orgId: uuid, ...balance }).openapi('OrgQuota');
 
 /** Tokens that an ADMIN sets: bounded, so that no sum of a pool grows beyond what can be read. */
-const amount = z.int().min(0).max(LARGEST_AMOUNT);
+const amount = whole(0, LARGEST_AMOUNT);
 
 export const orgQuotaBody = z.object({ orgId: uuid, provider: providerName, totalTokens: amount }).openapi('SetOrgQuota');
 
-const zone = z.string().refine(isZone, 'must be an IANA time zone such as Europe/Berlin').openapi({ example: 'Europe/Berlin' });
+const ZONE = 'must be an IANA time zone such as Europe/Berlin';
+const zone = text({ max: 64, laws: [[isZone, ZONE]], says: ZONE, always: true }).openapi({ example: 'Europe/Berlin' });
 // A bucket that leaks next to nothing would be full for longer than a date can say.
-const multiplier = z.number().min(0.001).max(10_000);
+const MULTIPLIER = says('must be a number from 0.001 to 10,000');
+const multiplier = z.number({ error: MULTIPLIER }).min(0.001, { error: MULTIPLIER }).max(10_000, { error: MULTIPLIER });
 const customTerms = z.object({
   capacityMultiplier: multiplier,
   leakMultiplier: multiplier,
@@ -111,7 +108,7 @@ const customTerms = z.object({
 
 export const ownerParams = z.object({ ownerKind: z.enum(['users', 'orgs']), ownerId: uuid });
 export const policyBody = z
-  .object({ tier: z.enum(TIERS), zone: zone.default('UTC'), custom: customTerms.optional() })
+  .object({ tier: z.enum(TIERS), zone: defaulted(zone, 'UTC'), custom: optional(customTerms) })
   .refine((body) => body.custom === undefined || body.tier === 'ENTERPRISE', {
     path: ['custom'],
     message: 'only ENTERPRISE has custom terms',

@@ -141,7 +141,7 @@ describe('API keys', function () {
     const owner = await auth().register();
     const other = await auth().register();
     const { id } = await auth().createKey(owner);
-    for (const graceSeconds of [-1, 1.5, '60', 7 * 86_400 + 1, null]) {
+    for (const graceSeconds of [-1, 1.5, '60', 7 * 86_400 + 1]) {
       assertProblem(await auth().call('POST', `${KEYS}/${id}/rotate`, { token: owner.token, body: { graceSeconds } }), 400);
     }
     assertProblem(await auth().call('POST', `${KEYS}/${id}/rotate`, { token: other.token, body: {} }), 404);

@@ -76,7 +76,7 @@ describe('the codec server', function () {
     const sealed = (await post('/encode', [plain('a')])).body.payloads as ReturnType<typeof plain>[];
     const changed = sealed.map((payload) => ({ ...payload, data: base64('x'.repeat(60)) }));
     assertProblem(await post('/decode', changed), 400, 'INVALID_REQUEST');
-    for (const payloads of [null, 'a', [{ data: 'not base64!' }], [{ metadata: { a: 1 } }]]) {
+    for (const payloads of [5, 'a', [{ data: 'not base64!' }], [{ metadata: { a: 1 } }]]) {
       assertProblem(await post('/decode', payloads), 400, 'INVALID_REQUEST');
     }
     assertProblem(await call(url, 'POST', '/decode', { raw: '{', token: TOKEN }), 400, 'MALFORMED_JSON');
