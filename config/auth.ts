@@ -27,6 +27,7 @@ export const schema = {
   LEAKY_KEY_CACHE_ENTRIES: count(10_000).describe('How many such answers one process keeps'),
   LEAKY_LOGIN_ATTEMPTS: count(10).describe('Failed logins of one name from one address in the window before 429'),
   LEAKY_LOGIN_WINDOW_SECONDS: count(300).describe('The window of the failed logins'),
+  LEAKY_ADMIN_LOG_DAYS: count(400, 30).describe('How long the admin log keeps an entry'),
 };
 
 export const shape = (env: Env<typeof schema>) => ({
@@ -43,5 +44,6 @@ export const shape = (env: Env<typeof schema>) => ({
     keyCacheEntries: env.LEAKY_KEY_CACHE_ENTRIES,
     loginAttempts: env.LEAKY_LOGIN_ATTEMPTS,
     loginWindowSeconds: env.LEAKY_LOGIN_WINDOW_SECONDS,
+    adminLogDays: env.LEAKY_ADMIN_LOG_DAYS,
   },
 });

@@ -1,4 +1,5 @@
 import type { Accounts } from '../../api/auth/ports.js';
+import { createAdminLog } from './admin-log.js';
 import { createApiKeys } from './api-keys.js';
 import { createOrgs } from './orgs.js';
 import type { Database } from './pool.js';
@@ -8,6 +9,7 @@ import { createUsers } from './users.js';
 /** Everything the auth service keeps, in PostgreSQL. */
 export function createAccounts(pool: Database): Accounts {
   return {
+    adminLog: createAdminLog(pool),
     users: createUsers(pool),
     apiKeys: createApiKeys(pool),
     orgs: createOrgs(pool),

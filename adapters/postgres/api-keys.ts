@@ -1,5 +1,6 @@
 import type { ApiKey, ApiKeys, KeyHolder, SecretEnding } from '../../api/auth/ports.js';
-import { inTransaction, type Database } from './pool.js';
+import { inNameOf } from './admin-log.js';
+import type { Database } from './pool.js';
 import { violated } from './violations.js';
 
 const COLUMNS = `k.id, k.user_id AS "userId", k.org_id AS "orgId", k.name, k.tier, k.created_at AS "createdAt",
@@ -20,14 +21,16 @@ export const endingsOf = ({ current, previous }: Secrets, currentEnds: Date): Se
 
 export function createApiKeys(pool: Database): ApiKeys {
   return {
-    async create(key) {
+    async create(key, by) {
       try {
-        const { rows } = await pool.query<ApiKey>(
-          `INSERT INTO api_keys AS k (id, user_id, org_id, name, tier, secret_hash, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7)
+        return await inNameOf(pool, by, async (connection) => {
+          const { rows } = await connection.query<ApiKey>(
+            `INSERT INTO api_keys AS k (id, user_id, org_id, name, tier, secret_hash, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7)
            RETURNING ${COLUMNS}`,
-          [key.id, key.userId, key.orgId, key.name, key.tier, bytes(key.secretHash), key.expiresAt],
-        );
-        return rows[0] as ApiKey;
+            [key.id, key.userId, key.orgId, key.name, key.tier, bytes(key.secretHash), key.expiresAt],
+          );
+          return rows[0] as ApiKey;
+        });
       } catch (error) {
         if (violated(error, 'api_keys_user_id_fkey')) return 'NO_SUCH_USER';
         if (violated(error, 'api_keys_org_id_user_id_fkey')) return 'NOT_A_MEMBER';
@@ -46,13 +49,17 @@ export function createApiKeys(pool: Database): ApiKeys {
     },
 
     // That secrets have ended is recorded and announced by triggers (migrations/0006_authority.sql).
-    async remove(userId, id) {
-      const { rows } = await pool.query<Secrets>(`DELETE FROM api_keys WHERE id = $1 AND user_id = $2 RETURNING ${SECRETS}`, [id, userId]);
-      return rows[0] ? endingsOf(rows[0], new Date()) : null;
-    },
+    remove: (userId, id, by) =>
+      inNameOf(pool, by, async (connection) => {
+        const { rows } = await connection.query<Secrets>(`DELETE FROM api_keys WHERE id = $1 AND user_id = $2 RETURNING ${SECRETS}`, [
+          id,
+          userId,
+        ]);
+        return rows[0] ? endingsOf(rows[0], new Date()) : null;
+      }),
 
-    rotate: (id, secretHash, graceEnds) =>
-      inTransaction(pool, async (connection) => {
+    rotate: (id, secretHash, graceEnds, by) =>
+      inNameOf(pool, by, async (connection) => {
         const { rows } = await connection.query<Secrets>(`SELECT ${SECRETS} FROM api_keys WHERE id = $1 FOR UPDATE`, [id]);
         if (!rows[0]) return null;
         await connection.query(

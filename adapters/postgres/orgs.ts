@@ -1,15 +1,16 @@
 import type { Org, OrgMember, OrgRole, Orgs } from '../../api/auth/ports.js';
 import { endingsOf } from './api-keys.js';
-import { inTransaction, type Connection, type Database } from './pool.js';
+import { inNameOf } from './admin-log.js';
+import type { Connection, Database } from './pool.js';
 import { violated } from './violations.js';
 
 const MEMBER = `m.org_id AS "orgId", m.user_id AS "userId", u.username, m.role, m.created_at AS "createdAt"`;
 
 export function createOrgs(pool: Database): Orgs {
   return {
-    async create(id, name, ownerId) {
+    async create(id, name, ownerId, by) {
       try {
-        return await inTransaction(pool, async (connection) => {
+        return await inNameOf(pool, by, async (connection) => {
           const { rows } = await connection.query<Org>(
             'INSERT INTO orgs (id, name, created_by) VALUES ($1, $2, $3) RETURNING id, name, created_at AS "createdAt"',
             [id, name, ownerId],
@@ -53,9 +54,9 @@ export function createOrgs(pool: Database): Orgs {
       return rows;
     },
 
-    async putMember(orgId, userId, role) {
+    async putMember(orgId, userId, role, by) {
       try {
-        return await inTransaction(pool, async (connection) => {
+        return await inNameOf(pool, by, async (connection) => {
           if (!(await lockOrg(connection, orgId))) return 'NO_SUCH_ORG';
           if (role !== 'OWNER' && (await isLastOwner(connection, orgId, userId))) return 'LAST_OWNER';
           const { rows } = await connection.query<OrgMember & { created: boolean }>(
@@ -75,8 +76,8 @@ export function createOrgs(pool: Database): Orgs {
       }
     },
 
-    removeMember: (orgId, userId) =>
-      inTransaction(pool, async (connection) => {
+    removeMember: (orgId, userId, by) =>
+      inNameOf(pool, by, async (connection) => {
         if (!(await lockOrg(connection, orgId))) return 'NOT_A_MEMBER';
         if (await isLastOwner(connection, orgId, userId)) return 'LAST_OWNER';
         const { rows } = await connection.query<{ current: string; previous: string | null }>(

@@ -2,11 +2,13 @@ import { v7 } from 'uuid';
 import type { PoolSnapshot, QuotaPolicyView, QuotaStore, TotalSet } from '../../api/tokens/ports.js';
 import { PROVIDERS } from '../../contracts/providers.js';
 import type { PoolKey } from '../../contracts/temporal.js';
+import { SYSTEM } from '../../domain/accounts/actor.js';
 import { viewOf } from '../../domain/pool.js';
 import { nextReset } from '../../domain/quota-window.js';
 import { changeTo, grantOnTerms } from '../../domain/quota/rules.js';
 import { termsOf, type TierTerms } from '../../domain/tiers.js';
-import { inTransaction, type Connection, type Database } from './pool.js';
+import { inNameOf, logChange } from './admin-log.js';
+import type { Connection, Database } from './pool.js';
 import { findPolicies, findPolicy, findPool, lockTerms, openPool, resetWindowOf, type StoredPool } from './pools.js';
 
 /** Balances for readers, totals and tiers for administrators. Each change is one transaction with its ledger entry. */
@@ -22,8 +24,9 @@ export function createQuotaStore(db: Database): QuotaStore {
     },
     policyOf: (ownerKind, ownerId) => findPolicy(db, ownerKind, ownerId),
     policiesOf: (ownerKind, ownerIds) => findPolicies(db, ownerKind, ownerIds),
-    setPolicy: (ownerKind, ownerId, policy) => inTransaction(db, (connection) => setPolicy(connection, ownerKind, ownerId, policy)),
-    setTotal: (key, totalTokens) => inTransaction(db, (connection) => setTotal(connection, key, totalTokens)),
+    setPolicy: (ownerKind, ownerId, policy, by = SYSTEM) =>
+      inNameOf(db, by, (connection) => setPolicy(connection, ownerKind, ownerId, policy)),
+    setTotal: (key, totalTokens, by = SYSTEM) => inNameOf(db, by, (connection) => setTotal(connection, key, totalTokens)),
   };
 }
 
@@ -87,6 +90,13 @@ async function setTotal(db: Connection, key: PoolKey, totalTokens: number): Prom
       [...keyValues(key), fromPurchased, fromAllowance],
     );
     await enter(db, key, sum > 0 ? 'grant' : 'expire', Math.abs(fromAllowance), Math.abs(fromPurchased));
+    await logChange(db, {
+      action: 'total.changed',
+      targetKind: key.ownerKind,
+      targetId: key.ownerId,
+      before: { provider: key.provider, totalTokens: created ? null : viewOf(pool, pool.readAt).totalTokens },
+      after: { provider: key.provider, totalTokens },
+    });
   }
   const after = await findPool(db, key);
   return { ok: true, created, snapshot: snapshotOf(after ?? pool) };

@@ -1,6 +1,7 @@
 import type { JWK } from 'jose';
 import type { SigningKeyRecord, SigningKeys } from '../../api/auth/ports.js';
-import { inTransaction, type Database } from './pool.js';
+import { inNameOf } from './admin-log.js';
+import type { Database } from './pool.js';
 
 /** Any constant: processes that rotate take turns by it. */
 const ROTATION_LOCK = 7_224_001;
@@ -17,8 +18,8 @@ export function createSigningKeys(pool: Database): SigningKeys {
       return { active, publicJwks: rows.map((row): JWK => row.publicJwk) };
     },
 
-    rotate: (make, olderThan) =>
-      inTransaction(pool, async (connection) => {
+    rotate: (make, by, olderThan) =>
+      inNameOf(pool, by, async (connection) => {
         await connection.query('SELECT pg_advisory_xact_lock($1)', [ROTATION_LOCK]);
         if (olderThan) {
           const { rowCount } = await connection.query('SELECT 1 FROM signing_keys WHERE retired_at IS NULL AND created_at >= $1', [

@@ -1,5 +1,6 @@
 import type { User, Users } from '../../api/auth/ports.js';
-import { inTransaction, type Database } from './pool.js';
+import { inNameOf } from './admin-log.js';
+import type { Database } from './pool.js';
 import { violated } from './violations.js';
 
 const SELECT = `
@@ -24,9 +25,9 @@ export function createUsers(pool: Database): Users {
       return rows[0] ? (rows[0].named ? 'USERNAME_TAKEN' : 'EMAIL_TAKEN') : null;
     },
 
-    async create(user) {
+    async create(user, by = { userId: user.id, correlationId: null }) {
       try {
-        return await inTransaction(pool, async (connection) => {
+        return await inNameOf(pool, by, async (connection) => {
           const { rows } = await connection.query<{ createdAt: Date }>(
             `INSERT INTO users (id, username, username_key, email, password_hash) VALUES ($1, $2, $3, $4, $5)
              RETURNING created_at AS "createdAt"`,
@@ -42,8 +43,9 @@ export function createUsers(pool: Database): Users {
       }
     },
 
-    async addRole(userId, role) {
-      await pool.query('INSERT INTO user_roles (user_id, role) VALUES ($1, $2) ON CONFLICT DO NOTHING', [userId, role]);
-    },
+    addRole: (userId, role, by) =>
+      inNameOf(pool, by, async (connection) => {
+        await connection.query('INSERT INTO user_roles (user_id, role) VALUES ($1, $2) ON CONFLICT DO NOTHING', [userId, role]);
+      }),
   };
 }

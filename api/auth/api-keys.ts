@@ -12,7 +12,7 @@ import {
   rotateApiKeyBody,
 } from '../../contracts/http/auth.js';
 import { API_KEY_RANDOM_BYTES, formatApiKey } from '../../domain/api-key.js';
-import { callerOf, isAdmin, requireSelf } from '../http/caller.js';
+import { actorOf, callerOf, isAdmin, requireSelf } from '../http/caller.js';
 import { hashSecret } from '../http/key-cache.js';
 import type { Operation } from '../http/openapi.js';
 import { announce, isoOrNull, requireLogin, type AuthContext } from './context.js';
@@ -75,15 +75,18 @@ export function apiKeyRoutes(router: Router, { accounts, revocations, authentica
     const expiresAt = body.expiresAt ? new Date(body.expiresAt) : null;
     if (expiresAt && expiresAt.getTime() <= Date.now()) throw invalid('expiresAt', 'must be in the future');
     const rawKey = newSecret(body.userId);
-    const created = await apiKeys.create({
-      id: v7(),
-      userId: body.userId,
-      orgId: body.orgId ?? null,
-      name: body.name,
-      tier: body.tier ?? null,
-      expiresAt,
-      secretHash: hashSecret(rawKey),
-    });
+    const created = await apiKeys.create(
+      {
+        id: v7(),
+        userId: body.userId,
+        orgId: body.orgId ?? null,
+        name: body.name,
+        tier: body.tier ?? null,
+        expiresAt,
+        secretHash: hashSecret(rawKey),
+      },
+      actorOf(res),
+    );
     if (created === 'NO_SUCH_USER') throw new Problem('NOT_FOUND', 'There is no such user');
     if (created === 'NOT_A_MEMBER') throw new Problem('FORBIDDEN', 'The key’s owner is not a member of this organisation');
     res.status(201).json(withSecret(created, rawKey));
@@ -110,7 +113,7 @@ export function apiKeyRoutes(router: Router, { accounts, revocations, authentica
     const { userId, apiKeyId } = deleteApiKeyQuery.parse(req.query);
     requireLogin(caller);
     requireSelf(caller, userId);
-    const endings = await apiKeys.remove(userId, apiKeyId);
+    const endings = await apiKeys.remove(userId, apiKeyId, actorOf(res));
     if (!endings) throw noSuchKey();
     await announce(revocations, endings);
     res.status(204).end();
@@ -126,7 +129,7 @@ export function apiKeyRoutes(router: Router, { accounts, revocations, authentica
     if (!key || (key.userId !== caller.userId && !isAdmin(caller))) throw noSuchKey();
     if (key.expiresAt && key.expiresAt.getTime() <= Date.now()) throw new Problem('CONFLICT', 'The key has expired; create a new one');
     const rawKey = newSecret(key.userId);
-    const endings = await apiKeys.rotate(id, hashSecret(rawKey), new Date(Date.now() + graceSeconds * 1_000));
+    const endings = await apiKeys.rotate(id, hashSecret(rawKey), new Date(Date.now() + graceSeconds * 1_000), actorOf(res));
     if (!endings) throw noSuchKey();
     await announce(revocations, endings);
     res.json(withSecret(key, rawKey));

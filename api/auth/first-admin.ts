@@ -1,5 +1,6 @@
 import { v7 } from 'uuid';
 import { PASSWORD_MAX_BYTES, byteLength } from '../../contracts/http/auth.js';
+import { CONFIGURATION } from '../../domain/accounts/actor.js';
 import type { AuthContext } from './context.js';
 import { usernameKey } from './names.js';
 
@@ -18,11 +19,14 @@ export async function ensureFirstAdmin({ config, log, accounts, passwords }: Omi
   if (!existing) {
     const passwordHash = await passwords.hash(password);
     // Another process may have been quicker, and then it was made from the same configuration.
-    await accounts.users.create({ id: v7(), username, usernameKey: key, email: null, passwordHash, roles: ['USER', 'ADMIN'] });
+    await accounts.users.create(
+      { id: v7(), username, usernameKey: key, email: null, passwordHash, roles: ['USER', 'ADMIN'] },
+      CONFIGURATION,
+    );
     return;
   }
   if (existing.roles.includes('ADMIN')) return;
-  if (await passwords.matches(password, existing.passwordHash)) return accounts.users.addRole(existing.id, 'ADMIN');
+  if (await passwords.matches(password, existing.passwordHash)) return accounts.users.addRole(existing.id, 'ADMIN', CONFIGURATION);
   log.error(
     { username },
     'the account named in LEAKY_ADMIN_USERNAME exists with another password and is no ADMIN; choose another name or set its password',

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { CompactEncrypt, compactDecrypt, exportJWK, generateKeyPair, importJWK, type CryptoKey, type JWK } from 'jose';
 import type { Config } from '../../config.js';
+import { SYSTEM, type Actor } from '../../domain/accounts/actor.js';
 import type { Logger } from '../../telemetry/log.js';
 import type { SigningKeyRecord, SigningKeys } from './ports.js';
 
@@ -12,7 +13,7 @@ export interface Keyring {
   /** Creates the first key, or replaces one older than the configured age. */
   rotateIfDue(): Promise<void>;
   /** Replaces the active key now; returns the new kid. */
-  rotate(): Promise<string>;
+  rotate(by: Actor): Promise<string>;
 }
 
 /** The JWKS tells of another process's rotation after at most so long. */
@@ -75,12 +76,12 @@ export function createKeyring(store: SigningKeys, config: Config['auth'], log: L
     publicJwks: async (maxAgeMs = PUBLIC_REFRESH_MS) => (await current(maxAgeMs)).publicJwks,
     async rotateIfDue() {
       const olderThan = new Date(Date.now() - config.signingKeyRotationDays * 86_400_000);
-      if (await store.rotate(make, olderThan)) log.info('a new signing key is active');
+      if (await store.rotate(make, SYSTEM, olderThan)) log.info('a new signing key is active');
       await store.purge(publicForSeconds);
       await reload();
     },
-    async rotate() {
-      await store.rotate(make);
+    async rotate(by) {
+      await store.rotate(make, by);
       // A load that began before the rotation may end after it: only a load of our own is sure to see the new key.
       await loading?.catch(() => undefined);
       return (await reload()).kid;

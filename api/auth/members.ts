@@ -1,7 +1,7 @@
 import type { Router } from 'express';
 import { Problem } from '../../contracts/errors.js';
 import { memberQuery, orgMember, orgMemberList, orgParams, putMemberBody } from '../../contracts/http/auth.js';
-import { callerOf, isAdmin, requireBoundTo, type Caller } from '../http/caller.js';
+import { actorOf, callerOf, isAdmin, requireBoundTo, type Caller } from '../http/caller.js';
 import type { Operation } from '../http/openapi.js';
 import { announce, requireLogin, type AuthContext } from './context.js';
 import type { OrgMember, OrgRole } from './ports.js';
@@ -66,7 +66,7 @@ export function memberRoutes(router: Router, { accounts, revocations, authentica
     const { userId, role } = putMemberBody.parse(req.body);
     requireLogin(caller);
     await requireRole(caller, orgId, ['OWNER']);
-    const outcome = await orgs.putMember(orgId, userId, role);
+    const outcome = await orgs.putMember(orgId, userId, role, actorOf(res));
     if (outcome === 'NO_SUCH_ORG') throw noSuchOrg();
     if (outcome === 'NO_SUCH_USER') throw new Problem('NOT_FOUND', 'There is no such user');
     if (outcome === 'LAST_OWNER') throw lastOwner();
@@ -79,7 +79,7 @@ export function memberRoutes(router: Router, { accounts, revocations, authentica
     const { userId } = memberQuery.parse(req.query);
     requireLogin(caller);
     await requireRole(caller, orgId, ['OWNER']);
-    const endings = await orgs.removeMember(orgId, userId);
+    const endings = await orgs.removeMember(orgId, userId, actorOf(res));
     if (endings === 'NOT_A_MEMBER') throw new Problem('NOT_FOUND', 'This user is not a member');
     if (endings === 'LAST_OWNER') throw lastOwner();
     await announce(revocations, endings);

@@ -2,7 +2,7 @@ import type { Router } from 'express';
 import { v7 } from 'uuid';
 import { Problem } from '../../contracts/errors.js';
 import { createOrgBody, org, orgList } from '../../contracts/http/auth.js';
-import { callerOf } from '../http/caller.js';
+import { actorOf, callerOf } from '../http/caller.js';
 import type { Operation } from '../http/openapi.js';
 import { requireLogin, type AuthContext } from './context.js';
 
@@ -33,7 +33,7 @@ export function orgRoutes(router: Router, { accounts, authenticator }: AuthConte
     const caller = callerOf(res);
     const { name } = createOrgBody.parse(req.body);
     requireLogin(caller);
-    const created = await accounts.orgs.create(v7(), name, caller.userId);
+    const created = await accounts.orgs.create(v7(), name, caller.userId, actorOf(res));
     if (created === 'NO_SUCH_USER') throw new Problem('UNAUTHENTICATED', 'The account behind this token is gone');
     res.status(201).json({ orgId: created.id, name: created.name, role: 'OWNER', createdAt: created.createdAt.toISOString() });
   });

@@ -1,4 +1,5 @@
 import type { JWK } from 'jose';
+import type { Actor } from '../../domain/accounts/actor.js';
 
 /** What the auth service needs to keep. Expected refusals are returned values. Instants are Dates, hashes lower-case hex. */
 
@@ -25,12 +26,13 @@ export interface NewUser {
 }
 
 export interface Users {
-  create(user: NewUser): Promise<{ createdAt: Date } | 'USERNAME_TAKEN' | 'EMAIL_TAKEN'>;
+  /** @param by who makes it, if not who will have it */
+  create(user: NewUser, by?: Actor): Promise<{ createdAt: Date } | 'USERNAME_TAKEN' | 'EMAIL_TAKEN'>;
   /** Whether a registration would be refused now; spares a refused one the cost of hashing. */
   taken(usernameKey: string, email: string): Promise<'USERNAME_TAKEN' | 'EMAIL_TAKEN' | null>;
   byUsernameKey(usernameKey: string): Promise<User | null>;
   byId(id: string): Promise<User | null>;
-  addRole(userId: string, role: string): Promise<void>;
+  addRole(userId: string, role: string, by: Actor): Promise<void>;
 }
 
 export interface ApiKey {
@@ -61,13 +63,16 @@ export interface KeyHolder {
 
 export interface ApiKeys {
   /** NOT_A_MEMBER: the owner does not belong to the organisation the key would be bound to. */
-  create(key: Omit<ApiKey, 'createdAt' | 'lastUsedAt'> & { secretHash: string }): Promise<ApiKey | 'NO_SUCH_USER' | 'NOT_A_MEMBER'>;
+  create(
+    key: Omit<ApiKey, 'createdAt' | 'lastUsedAt'> & { secretHash: string },
+    by: Actor,
+  ): Promise<ApiKey | 'NO_SUCH_USER' | 'NOT_A_MEMBER'>;
   byId(id: string): Promise<ApiKey | null>;
   list(userId: string): Promise<ApiKey[]>;
   /** The secrets that stopped working; null when the user has no such key. */
-  remove(userId: string, id: string): Promise<SecretEnding[] | null>;
+  remove(userId: string, id: string, by: Actor): Promise<SecretEnding[] | null>;
   /** Replaces the secret. The old one works until `graceEnds`, the one before it ends at once. Null: no such key. */
-  rotate(id: string, secretHash: string, graceEnds: Date): Promise<SecretEnding[] | null>;
+  rotate(id: string, secretHash: string, graceEnds: Date, by: Actor): Promise<SecretEnding[] | null>;
   /** Null when the secret is unknown, expired, rotated out or revoked. */
   holder(secretHash: string): Promise<KeyHolder | null>;
   markUsed(uses: ReadonlyMap<string, Date>): Promise<void>;
@@ -91,7 +96,7 @@ export interface OrgMember {
 
 export interface Orgs {
   /** Creates the organisation with its creator as OWNER. */
-  create(id: string, name: string, ownerId: string): Promise<Org | 'NO_SUCH_USER'>;
+  create(id: string, name: string, ownerId: string, by: Actor): Promise<Org | 'NO_SUCH_USER'>;
   exists(id: string): Promise<boolean>;
   /** Organisations of a user with the role held in each, oldest first. */
   of(userId: string): Promise<(Org & { role: OrgRole })[]>;
@@ -102,9 +107,10 @@ export interface Orgs {
     orgId: string,
     userId: string,
     role: OrgRole,
+    by: Actor,
   ): Promise<{ member: OrgMember; created: boolean } | 'NO_SUCH_ORG' | 'NO_SUCH_USER' | 'LAST_OWNER'>;
   /** Also deletes the member's keys that are bound to the organisation, and returns the secrets that ended with them. */
-  removeMember(orgId: string, userId: string): Promise<SecretEnding[] | 'NOT_A_MEMBER' | 'LAST_OWNER'>;
+  removeMember(orgId: string, userId: string, by: Actor): Promise<SecretEnding[] | 'NOT_A_MEMBER' | 'LAST_OWNER'>;
 }
 
 export interface SigningKeyRecord {
@@ -122,14 +128,48 @@ export interface SigningKeys {
    * Retires the active key and activates a new one, in one step that no other process can interleave. With `olderThan`, only
    * when there is no active key or it was created before that instant; false: nothing was done.
    */
-  rotate(make: () => Promise<Omit<SigningKeyRecord, 'createdAt'>>, olderThan?: Date): Promise<boolean>;
+  rotate(make: () => Promise<Omit<SigningKeyRecord, 'createdAt'>>, by: Actor, olderThan?: Date): Promise<boolean>;
   /** Stores another form of the active key's private part (encrypted instead of plain). */
   replacePrivate(kid: string, privateJwk: string): Promise<void>;
   /** Forgets keys retired for longer than this. */
   purge(retiredForSeconds: number): Promise<void>;
 }
 
+/** One change, as it was logged in its own transaction. */
+export interface AdminLogEntry {
+  id: number;
+  at: Date;
+  /** A user id, or `database`, `system`, `configuration` */
+  actor: string;
+  /** `{what}.{created | changed | removed | rotated}` */
+  action: string;
+  targetKind: string;
+  targetId: string;
+  before: Record<string, unknown> | null;
+  after: Record<string, unknown> | null;
+  correlationId: string | null;
+}
+
+export interface AdminLogQuery {
+  actor?: string | undefined;
+  action?: string | undefined;
+  /** Any id that the change was about */
+  target?: string | undefined;
+  from?: string | undefined;
+  /** Entries older than this one */
+  before?: number | undefined;
+  limit: number;
+}
+
+export interface AdminLog {
+  /** Newest first */
+  page(query: AdminLogQuery): Promise<AdminLogEntry[]>;
+  /** Forgets entries older than this, a month at least. */
+  purge(olderThanDays: number): Promise<void>;
+}
+
 export interface Accounts {
+  adminLog: AdminLog;
   users: Users;
   apiKeys: ApiKeys;
   orgs: Orgs;

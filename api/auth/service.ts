@@ -1,4 +1,5 @@
 import { createServiceApp, type ServiceApp } from '../http/service.js';
+import { adminLogOperations, adminLogRoutes } from './admin-log.js';
 import { apiKeyOperations, apiKeyRoutes } from './api-keys.js';
 import type { AuthContext } from './context.js';
 import { keyCheckOperations, keyCheckRoutes } from './key-checks.js';
@@ -17,6 +18,7 @@ export const authOperations = [
   ...orgOperations,
   ...memberOperations,
   ...signingKeyOperations,
+  ...adminLogOperations,
 ];
 
 export function createAuthService(context: AuthContext): ServiceApp {
@@ -36,6 +38,7 @@ export function createAuthService(context: AuthContext): ServiceApp {
       orgRoutes(router, context);
       memberRoutes(router, context);
       signingKeyRoutes(router, context);
+      adminLogRoutes(router, context);
     },
   });
 }

@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto';
 import type { Router } from 'express';
 import { jwkSet, rotatedSigningKey } from '../../contracts/http/auth.js';
-import { callerOf, requireAdmin } from '../http/caller.js';
+import { actorOf, callerOf, requireAdmin } from '../http/caller.js';
 import type { Operation } from '../http/openapi.js';
 import { requireLogin, type AuthContext } from './context.js';
 
@@ -40,7 +40,7 @@ export function signingKeyRoutes(router: Router, { keyring, authenticator, log }
     const caller = callerOf(res);
     requireLogin(caller);
     requireAdmin(caller);
-    const kid = await keyring.rotate();
+    const kid = await keyring.rotate(actorOf(res));
     log.info({ kid, by: caller.userId }, 'the signing key was rotated');
     res.json({ kid });
   });

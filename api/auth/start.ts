@@ -50,6 +50,9 @@ export async function startAuth({ config, log, accounts, revocations, loginPoint
   const server = await listen(app, config.host, config.ports.auth);
   const rotation = setInterval(() => {
     keyring.rotateIfDue().catch((error: unknown) => log.error({ err: error }, 'the signing key could not be checked for its age'));
+    accounts.adminLog
+      .purge(config.auth.adminLogDays)
+      .catch((error: unknown) => log.warn({ err: error }, 'old entries of the admin log could not be deleted'));
   }, HOUR_MS);
   rotation.unref();
   return {

@@ -1,5 +1,6 @@
 import type { Request, Response } from 'express';
 import { Problem } from '../../contracts/errors.js';
+import type { Actor } from '../../domain/accounts/actor.js';
 
 /** Who makes the request, as proven by a JWT or an API key. Set by `authenticate`. */
 export interface Caller {
@@ -31,6 +32,9 @@ export function callerOf(res: Response): Caller {
   if (!res.locals.caller) throw new Problem('UNAUTHENTICATED', 'Send a bearer token or an API key');
   return res.locals.caller;
 }
+
+/** In whose name a change is logged. */
+export const actorOf = (res: Response): Actor => ({ userId: callerOf(res).userId, correlationId: res.locals.correlationId });
 
 /** Whose share of a shared place a call takes: that of the organisation its key is bound to, else the user's. */
 export const shareKeyOf = (caller: Caller): string => caller.keyOrgId ?? caller.userId;

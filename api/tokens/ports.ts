@@ -1,4 +1,5 @@
 import type { PoolKey } from '../../contracts/temporal.js';
+import type { Actor } from '../../domain/accounts/actor.js';
 import type { BucketDecision, BucketRule } from '../../domain/leaky-bucket.js';
 import type { PoolView } from '../../domain/pool.js';
 import type { Tier, TierTerms } from '../../domain/tiers.js';
@@ -41,7 +42,7 @@ export interface QuotaStore {
    * Sets the owner's tier and applies it to its pools, by the rules of docs/quota.md. Opens a pool per provider when the tier has an
    * allowance.
    */
-  setPolicy(ownerKind: PoolKey['ownerKind'], ownerId: string, policy: QuotaPolicyView): Promise<void>;
+  setPolicy(ownerKind: PoolKey['ownerKind'], ownerId: string, policy: QuotaPolicyView, by?: Actor): Promise<void>;
   /** Grants or takes back tokens until the pool's total is `totalTokens`; changes nothing when it refuses. */
-  setTotal(pool: PoolKey, totalTokens: number): Promise<TotalSet>;
+  setTotal(pool: PoolKey, totalTokens: number, by?: Actor): Promise<TotalSet>;
 }

@@ -2,7 +2,7 @@ import { Router } from 'express';
 import { Problem } from '../../contracts/errors.js';
 import { orgQuotaBody, orgQuotaQuery, ownerParams, policyBody, quotaQuery } from '../../contracts/http/tokens.js';
 import type { PoolKey } from '../../contracts/temporal.js';
-import { callerOf, requireAdmin, requireMember, requireSelf, type Memberships } from '../http/caller.js';
+import { actorOf, callerOf, requireAdmin, requireMember, requireSelf, type Memberships } from '../http/caller.js';
 import { organisationOf } from '../identity/authority.js';
 import { requireOwner } from './owners.js';
 import type { PoolSnapshot, QuotaStore, TotalSet } from './ports.js';
@@ -27,7 +27,7 @@ export function quotaRoutes(quota: QuotaStore, memberships: Memberships): Router
     requireAdmin(callerOf(res));
     const { orgId, provider, totalTokens } = orgQuotaBody.parse(req.body);
     await requireOwner(quota, 'org', orgId);
-    const set = await quota.setTotal({ ownerKind: 'org', ownerId: orgId, provider }, totalTokens);
+    const set = await quota.setTotal({ ownerKind: 'org', ownerId: orgId, provider }, totalTokens, actorOf(res));
     if (!set.ok) throw new Problem('CONFLICT', TOTAL_REFUSED[set.reason]);
     res.status(set.created ? 201 : 200).json({ orgId, provider, ...members(set.snapshot) });
   });
@@ -38,7 +38,7 @@ export function quotaRoutes(quota: QuotaStore, memberships: Memberships): Router
     const { tier, zone, custom } = policyBody.parse(req.body);
     const kind = ownerKind === 'users' ? 'user' : 'org';
     await requireOwner(quota, kind, ownerId);
-    await quota.setPolicy(kind, ownerId, { tier, zone, custom: custom ?? null });
+    await quota.setPolicy(kind, ownerId, { tier, zone, custom: custom ?? null }, actorOf(res));
     res.json({ ownerKind: kind, ownerId, ...(await quota.policyOf(kind, ownerId)) });
   });
 

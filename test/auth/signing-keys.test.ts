@@ -5,6 +5,7 @@ import { createMemoryLoginPoints } from '../../adapters/memory/login-points.js';
 import { createAccounts } from '../../adapters/postgres/accounts.js';
 import { createKeyring } from '../../api/auth/keyring.js';
 import { startAuth } from '../../api/auth/start.js';
+import { SYSTEM } from '../../domain/accounts/actor.js';
 import { withDatabase } from '../support/postgres.js';
 import { withEcho } from './echo-service.js';
 import { assertProblem, call, configOf, log, withAuth } from './support.js';
@@ -98,7 +99,7 @@ describe('signing keys at rest', function () {
     const ring = keyring({ LEAKY_JWT_TTL_SECONDS: '3600' });
     await ring.rotateIfDue();
     const { kid } = await ring.active();
-    await ring.rotate();
+    await ring.rotate(SYSTEM);
     await database().pool.query(`UPDATE signing_keys SET retired_at = now() - interval '61 minutes' WHERE kid = $1`, [kid]);
     assert.ok((await publicKids(ring)).includes(kid));
     await database().pool.query(`UPDATE signing_keys SET retired_at = now() - interval '66 minutes' WHERE kid = $1`, [kid]);
