@@ -14,8 +14,8 @@ export function reportCertificates({ temporal, redis, kafka, cassandra }: Config
 }
 
 /** The metrics' own port, when there is one. Opened before the parts of a process and closed after them, so that their start and end are seen. */
-export async function serveMetrics({ host, telemetry }: Config): Promise<{ port: number; stop(): Promise<void> } | null> {
+export async function serveMetrics({ host, http, telemetry }: Config): Promise<{ port: number; stop(): Promise<void> } | null> {
   if (telemetry.metricsPort === undefined) return null;
-  const server = await listen(metricsOnly, host, telemetry.metricsPort);
+  const server = await listen(metricsOnly, host, telemetry.metricsPort, http);
   return { port: server.port, stop: () => server.close(CLOSE_MS) };
 }

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { startDraining } from '../api/http/health.js';
+import { startDraining } from '../api/http/draining.js';
 import type { Config } from '../config.js';
 import type { Logger } from '../telemetry/log.js';
 import { keepHeapSmall } from './heap.js';

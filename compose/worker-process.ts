@@ -36,5 +36,5 @@ function listenForProbes(resources: Resources, workers: () => Checks) {
     }),
   );
   app.get('/metrics', (req, res) => (config.telemetry.metricsPort === undefined ? metricsOnly(req, res) : void res.sendStatus(404)));
-  return listen(app, config.host, config.ports.worker);
+  return listen(app, config.host, config.ports.worker, config.http);
 }

@@ -43,6 +43,7 @@ export function createAnalyticsApp(options: AnalyticsOptions): ServiceApp {
 
 /** @throws Error when the port is taken */
 export async function startAnalytics(options: AnalyticsOptions): Promise<RunningService> {
+  const { host, ports, http } = options.config;
   const app = createAnalyticsApp(options);
-  return { ...(await listen(app, options.config.host, options.config.ports.analytics)), inner: app.inner };
+  return { ...(await listen(app, host, ports.analytics, http, app.trusts)), inner: app.inner };
 }

@@ -47,7 +47,7 @@ export async function startAuth({ config, log, accounts, revocations, loginPoint
   await ensureFirstAdmin(context);
   await announceRecentEndings(context);
   const app = createAuthService(context);
-  const server = await listen(app, config.host, config.ports.auth);
+  const server = await listen(app, config.host, config.ports.auth, config.http, app.trusts);
   const rotation = setInterval(() => {
     keyring.rotateIfDue().catch((error: unknown) => log.error({ err: error }, 'the signing key could not be checked for its age'));
     accounts.adminLog

@@ -77,5 +77,6 @@ async function openOne(cipher: PayloadCipher, payload: WirePayload, index: numbe
 
 /** @throws Error when the port is taken */
 export function startCodecServer(options: CodecServerOptions): Promise<RunningServer> {
-  return listen(createCodecApp(options), options.config.host, options.config.codec.port);
+  const { host, codec, http } = options.config;
+  return listen(createCodecApp(options), host, codec.port, http);
 }

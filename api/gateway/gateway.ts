@@ -66,7 +66,6 @@ export function createGatewayHandler(deps: GatewayDeps): RequestHandler {
   async function send(req: Request, res: Response, service: ServiceName, timeoutMs: number, body: Buffer, rule: RouteRule | undefined) {
     const { breaker, bulkhead } = guards.get(service) ?? createGuard(service, deps);
     const local = rule === undefined && isPlainUtf8(req) ? deps.local?.get(service) : undefined;
-    const closing = /(?:^|,)\s*close\s*(?:,|$)/i.test(req.headers.connection ?? '');
     breaker.check();
     const leave = await bulkhead.enter();
     res.once('close', leave);
@@ -79,8 +78,8 @@ export function createGatewayHandler(deps: GatewayDeps): RequestHandler {
     }
     const onAnswer = (answer: IncomingMessage) => {
       cleanResponseHeaders(answer);
-      // Without it the library would repeat the request's header; the connection to the client is the client's to decide.
-      answer.headers.connection = closing ? 'close' : 'keep-alive';
+      // Without it the library would repeat the request's header. The client has asked to close it, or this server is about to end.
+      answer.headers.connection = res.shouldKeepAlive ? 'keep-alive' : 'close';
       if (rule) applyResponseRule(answer, rule);
     };
     const { fault } = await breaker.execute(() =>

@@ -48,7 +48,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningServ
       router.use(handle);
     },
   });
-  const server = await listen(app, config.host, options.port ?? config.ports.gateway);
+  const server = await listen(app, config.host, options.port ?? config.ports.gateway, config.http, app.trusts);
   return {
     port: server.port,
     close: async (graceMs) => {

@@ -15,11 +15,16 @@ export function answerClientError(error: NodeJS.ErrnoException, socket: Duplex):
     return;
   }
   const known = CODES[error.code ?? ''] ?? { code: 'INVALID_REQUEST', status: '400 Bad Request', detail: 'The request is not valid HTTP' };
+  socket.end(problemText(known.code, known.status, known.detail));
+}
+
+/** A whole answer, for where there is no request to answer or it is not read. `headers`: lines that end in CRLF */
+export function problemText(code: ErrorCode, statusLine: string, detail: string, headers = ''): string {
   const correlationId = randomUUID();
-  const status = Number.parseInt(known.status, 10);
-  const body = JSON.stringify({ ...problemBody(known.code, known.detail, '/', correlationId), status });
-  socket.end(
-    `HTTP/1.1 ${known.status}\r\nContent-Type: application/problem+json; charset=utf-8\r\nContent-Length: ${Buffer.byteLength(body)}\r\n` +
-      `X-Correlation-Id: ${correlationId}\r\nConnection: close\r\n\r\n${body}`,
+  const status = Number.parseInt(statusLine, 10);
+  const body = JSON.stringify({ ...problemBody(code, detail, '/', correlationId), status });
+  return (
+    `HTTP/1.1 ${statusLine}\r\nContent-Type: application/problem+json; charset=utf-8\r\nContent-Length: ${Buffer.byteLength(body)}\r\n` +
+    `${headers}X-Correlation-Id: ${correlationId}\r\nConnection: close\r\n\r\n${body}`
   );
 }

@@ -1,19 +1,10 @@
 import { Router } from 'express';
+import { isDraining } from './draining.js';
 
 /** Each resolves when what it names has answered. */
 export type Checks = Readonly<Record<string, () => Promise<unknown>>>;
 
 const CHECK_TIMEOUT_MS = 2_000;
-
-let draining = false;
-
-/**
- * From now on every part of this process says that it is not ready, so that no new work is sent here, while it still takes what is
- * on its way. There is no way back: the process is about to end.
- */
-export function startDraining(): void {
-  draining = true;
-}
 
 /**
  * For the three probes of an orchestrator:
@@ -41,9 +32,9 @@ export function healthRoutes(service: string, checks: Checks): Router {
   });
   router.get('/health/ready', async (_req, res) => {
     const { ok, results } = await runChecks(checks);
-    const ready = ok && !draining;
+    const ready = ok && !isDraining();
     started ||= ok;
-    res.status(ready ? 200 : 503).json(body(ready, draining ? { ...results, process: 'is about to end' } : results));
+    res.status(ready ? 200 : 503).json(body(ready, isDraining() ? { ...results, process: 'is about to end' } : results));
   });
   return router;
 }

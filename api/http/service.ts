@@ -1,5 +1,5 @@
 import express, { type Express, type RequestHandler, type Router } from 'express';
-import { createServer, type RequestListener, type Server } from 'node:http';
+import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Config } from '../../config.js';
 import type { Logger } from '../../telemetry/log.js';
@@ -8,6 +8,7 @@ import { registry } from '../../telemetry/metrics.js';
 import { activeTracer } from '../../telemetry/tracing.js';
 import { accessLog } from './access-log.js';
 import { answerClientError } from './client-error.js';
+import { CONNECTION_LIMITS, Connections, type ConnectionLimits } from './connections.js';
 import { correlationId } from './correlation.js';
 import { crossOrigin, inTurn, securityHeaders } from './edge.js';
 import { healthRoutes, type Checks } from './health.js';
@@ -36,7 +37,11 @@ export interface ServiceOptions {
 }
 
 /** `inner` is what lies behind the edge (correlation id, security headers): a gateway in the same process calls that directly. */
-export type ServiceApp = Express & { inner: RequestHandler };
+export type ServiceApp = Express & {
+  inner: RequestHandler;
+  /** Whether an address is one of our own proxies or gateways */
+  trusts: (address: string) => boolean;
+};
 
 /** What every service has: correlation id, security headers, body limit, health, metrics, API docs and one error shape. */
 export function createServiceApp(options: ServiceOptions): ServiceApp {
@@ -51,7 +56,8 @@ export function createServiceApp(options: ServiceOptions): ServiceApp {
   const cors = crossOrigin(config, { credentials: options.corsCredentials ?? false });
   app.use(inTurn(correlationId, ...observed(options), cors, ownPages(options), securityHeaders));
   app.use(behind);
-  return Object.assign(app, { inner: inTurn(...observed(options), behind) });
+  const trusted = app.get('trust proxy fn') as (address: string, hop: number) => boolean;
+  return Object.assign(app, { inner: inTurn(...observed(options), behind), trusts: (address: string) => trusted(address, 0) });
 }
 
 const OWN_PAGES = /^\/(?:health|metrics|openapi\.json|docs)(?:[/?]|$)/i;
@@ -99,12 +105,22 @@ export interface RunningService extends RunningServer {
 }
 
 /** @throws Error with the address in its message when the port is taken */
-export async function listen(app: RequestListener, host: string, port: number): Promise<RunningServer> {
+export async function listen(
+  app: RequestListener,
+  host: string,
+  port: number,
+  limits: ConnectionLimits = CONNECTION_LIMITS,
+  trusts?: (address: string) => boolean,
+): Promise<RunningServer> {
   // Slow senders of headers or bodies are cut off; answers, streams among them, may take as long as they like.
-  const server = createServer(
-    { keepAliveTimeout: 65_000, headersTimeout: 10_000, requestTimeout: 30_000, connectionsCheckingInterval: 5_000 },
-    app,
-  );
+  const server = createServer({
+    keepAliveTimeout: 65_000,
+    headersTimeout: 10_000,
+    requestTimeout: 30_000,
+    connectionsCheckingInterval: 5_000,
+  });
+  const connections = new Connections(server, limits, trusts);
+  server.on('request', (req, res) => connections.serve(req, res, app));
   server.on('clientError', answerClientError);
   // An answer that is written to after its end says so by an error of its own.
   server.prependListener('request', (_req, res) => res.on('error', () => undefined));
@@ -116,18 +132,5 @@ export async function listen(app: RequestListener, host: string, port: number): 
   });
   // A connection that could not be accepted, for want of file descriptors: the next one may be.
   server.on('error', () => undefined);
-  return { port: (server.address() as AddressInfo).port, close: (graceMs) => closeServer(server, graceMs) };
-}
-
-const IDLE_CHECK_MS = 50;
-
-async function closeServer(server: Server, graceMs: number): Promise<void> {
-  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-  server.closeIdleConnections();
-  // A connection that is kept alive turns idle when its answer is out, and nobody else closes it then.
-  const idle = setInterval(() => server.closeIdleConnections(), IDLE_CHECK_MS);
-  const timer = setTimeout(() => server.closeAllConnections(), graceMs);
-  await closed;
-  clearTimeout(timer);
-  clearInterval(idle);
+  return { port: (server.address() as AddressInfo).port, close: (graceMs) => connections.close(graceMs) };
 }

@@ -21,7 +21,7 @@ export async function startStubs({ config, log }: { config: Config; log: Logger 
         bodyLimitBytes: config.http.bodyLimitBytes,
         log,
       });
-      return listen(stub, config.host, config.ports.stubs[provider]);
+      return listen(stub, config.host, config.ports.stubs[provider], config.http);
     }),
   );
   const servers = started.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));

@@ -95,7 +95,7 @@ export async function startTokens(options: TokenServiceOptions): Promise<Running
   const { config, providers } = options;
   const app = createTokensApp(options);
   const door = new Door({ limit: config.consumption.maxWorking, away: () => providers.inProgress });
-  const server = await listen(door.before(app), config.host, config.ports.tokens);
+  const server = await listen(door.before(app), config.host, config.ports.tokens, config.http, app.trusts);
   const inner: RequestHandler = (req, res, next) => {
     if (door.admit(req, res)) return app.inner(req, res, next);
   };
