@@ -108,6 +108,16 @@ describe('quota bounds', function () {
     assert.equal((await store().read(pool))?.resetAt.toISOString().slice(11, 16), '18:15');
   });
 
+  it('a clock that is set back blocks no reset: the window’s number names its entry, not its time', async () => {
+    const pool = poolOnLedger(database().pool, userPool());
+    await pool.take({ do: 'terms', terms: { allowance: 5, cap: null } });
+    for (const round of [1, 2]) {
+      await database().pool.query(`UPDATE pools SET reset_at = '2026-01-02T00:00:00Z' WHERE owner_id = $1`, [pool.key.ownerId]);
+      await pool.settleWindow();
+      assert.equal((await poolRow(database().pool, pool.key))['granted_total'], 5 + 5 * round);
+    }
+  });
+
   it('a pool does not open with terms that are being replaced', async () => {
     const { pool: db } = database();
     const pool = userPool();
