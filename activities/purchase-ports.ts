@@ -97,6 +97,8 @@ export interface SagaStore {
   advance(sagaId: string, status: Exclude<SagaStatus, 'STARTED' | 'FAILED'>): Promise<SagaStatus>;
   /** Ends the row as FAILED, writing it when the purchase failed before its first step. */
   fail(order: PurchaseOrder, owner: SagaOwner, reason: PurchaseFailure, detail: string): Promise<void>;
+  /** Writes to the row and changes nothing that means something: succeeds when the store takes writes again. */
+  touch(sagaId: string): Promise<void>;
   /** Notes what a purchase is stuck on, or that it is not any more; answers how many purchases are parked now. */
   setParked(sagaId: string, parkedOn: string | null): Promise<number>;
 }

@@ -1,10 +1,18 @@
-import { Context } from '@temporalio/activity';
+import { ApplicationFailure, Context } from '@temporalio/activity';
 import type { PurchaseEventType } from '../contracts/events.js';
-import { poolOf, type PurchaseFailure, type PurchaseOrder, type SagaStatus } from '../contracts/temporal.js';
+import { poolOf, STORE_AWAY, type PurchaseFailure, type PurchaseOrder, type SagaStatus } from '../contracts/temporal.js';
 import type { Logger } from '../telemetry/log.js';
 import { metrics } from '../telemetry/metrics.js';
 import type { AllocationOutcome, PurchaseEventSink, PurchaseLedger } from './ports.js';
-import type { Payment, PaymentOutcome, Payments, SagaHead, SagaStore } from './purchase-ports.js';
+import { isOutage } from '../platform/outages.js';
+import {
+  PaymentOutcomeUnknown,
+  type Payment,
+  type PaymentOutcome,
+  type Payments,
+  type SagaHead,
+  type SagaStore,
+} from './purchase-ports.js';
 
 const HEARTBEAT_MS = 1_000;
 
@@ -44,7 +52,7 @@ export function createPurchaseActivities({ payments, ledger, sagas, events, log 
     metrics.sagas.inc({ status });
   }
 
-  return {
+  return namingOutages({
     /** Answers the row as it stands: the workflow must not go on when another execution owns it or it has ended. */
     async openSaga(order: PurchaseOrder, runId: string): Promise<SagaHead> {
       const head = await sagas.open(order, { workflowId: workflowId(), runId });
@@ -99,7 +107,30 @@ export function createPurchaseActivities({ payments, ledger, sagas, events, log 
       else log.info(facts, 'purchase resumed');
       await sagas.setParked(order.sagaId, parkedOn);
     },
-  };
+
+    /** Succeeds when the stores that steps write to take writes again. The event has been published before: who consumes it counts it once. */
+    async reachStores(order: PurchaseOrder): Promise<void> {
+      await sagas.touch(order.sagaId);
+      await publish(order, 'TOKEN_PURCHASE_STARTED');
+    },
+  });
+}
+
+/**
+ * Lets the workflow tell an outage of our own stores, which ends by itself, from what needs an operator. A payment provider that is
+ * away is none: what it refuses and what it cannot be asked look too much alike to try without end.
+ */
+function namingOutages<Activities extends object>(activities: Activities): Activities {
+  const named = Object.entries(activities as Record<string, (...args: unknown[]) => Promise<unknown>>).map(([name, run]) => [
+    name,
+    (...args: unknown[]) =>
+      run(...args).catch((error: unknown) => {
+        if (error instanceof PaymentOutcomeUnknown || !isOutage(error)) throw error;
+        const message = error instanceof Error ? error.message : String(error);
+        throw ApplicationFailure.create({ message, type: STORE_AWAY, cause: error as Error });
+      }),
+  ]);
+  return Object.fromEntries(named) as Activities;
 }
 
 const workflowId = () => Context.current().info.workflowExecution?.workflowId ?? '';

@@ -16,6 +16,8 @@ export const composePurchaseWorker: Compose = async (resources) => {
   const worker = await createWorker({
     ...workerBase(temporal, config),
     taskQueue: TASK_QUEUES.purchase,
+    // A call to the payment provider may take 30 s and holds a place all that time; the SDK's 100 would soon be all taken by them.
+    tuning: { maxConcurrentActivityTaskExecutions: config.purchase.steps },
     activities: createPurchaseActivities({
       payments: createPayments(config, resources.database),
       ledger: createPurchaseLedger(database),

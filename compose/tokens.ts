@@ -1,6 +1,7 @@
 import { paymentMethodsOf } from '../adapters/payments/index.js';
 import { createPurchaseLedger } from '../adapters/postgres/ledger-purchases.js';
 import { createConsumptionLedger } from '../adapters/postgres/ledger.js';
+import { createPurchasePlaces } from '../adapters/postgres/purchase-places.js';
 import { createQuotaStore } from '../adapters/postgres/quota-store.js';
 import { createPurchaseReader } from '../adapters/postgres/sagas.js';
 import { createPurchaseEngine } from '../adapters/temporal/purchases.js';
@@ -58,6 +59,7 @@ function purchases(resources: Resources, client: Client) {
     ledger: createPurchaseLedger(database),
     quota: createQuotaStore(database),
     purchases: createPurchaseReader(database),
+    places: createPurchasePlaces(database, resources.config.purchase.openPerCaller),
     engine: createPurchaseEngine({ client }),
     paymentMethods: paymentMethodsOf(resources.config),
     clock: () => new Date(),

@@ -9,6 +9,10 @@ import type { Rule } from './rules.js';
 export const schema = {
   LEAKY_PURCHASE_LIMIT_SECONDS: count(600).describe('A purchase that is not paid by then is undone'),
   LEAKY_APPROVAL_ABOVE_TOKENS: count(Number.MAX_SAFE_INTEGER).describe('Purchases above this wait for the approve signal'),
+  LEAKY_PURCHASES_OPEN_PER_CALLER: count(20).describe(
+    'Purchases that one caller may have under way, parked ones left out; more are refused with 429',
+  ),
+  LEAKY_PURCHASE_STEPS: count(1_000).describe('Steps of purchases that a worker carries out at once; each waiting payment call is one'),
   LEAKY_PAYMENTS: z
     .enum(['simulator', 'stripe'])
     .optional()
@@ -40,5 +44,10 @@ export const shape = (env: Env<typeof schema> & ProviderEnv & ProcessEnv) => ({
     fault: silentSimulator(env),
     stripe: { apiKey: env.LEAKY_STRIPE_API_KEY, baseUrl: env.LEAKY_STRIPE_BASE_URL },
   },
-  purchase: { limitSeconds: env.LEAKY_PURCHASE_LIMIT_SECONDS, approvalAboveTokens: env.LEAKY_APPROVAL_ABOVE_TOKENS },
+  purchase: {
+    limitSeconds: env.LEAKY_PURCHASE_LIMIT_SECONDS,
+    approvalAboveTokens: env.LEAKY_APPROVAL_ABOVE_TOKENS,
+    openPerCaller: env.LEAKY_PURCHASES_OPEN_PER_CALLER,
+    steps: env.LEAKY_PURCHASE_STEPS,
+  },
 });

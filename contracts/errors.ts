@@ -28,6 +28,7 @@ export const ERRORS = {
   ANSWER_TOO_LARGE: { status: 422, retryable: false, title: 'The answer is larger than this service takes' },
   RATE_LIMITED: { status: 429, retryable: true, title: 'Too many requests' },
   BUCKET_OVERFLOW: { status: 429, retryable: true, title: 'The rate bucket would overflow' },
+  TOO_MANY_OPEN_PURCHASES: { status: 429, retryable: true, title: 'Too many purchases are under way' },
   LOGIN_THROTTLED: { status: 429, retryable: true, title: 'Too many failed logins' },
   INTERNAL: { status: 500, retryable: true, title: 'Internal error' },
   PROVIDER_FAILED: { status: 502, retryable: true, title: 'The provider call failed' },

@@ -49,6 +49,9 @@ export const PURCHASE_MESSAGES = {
   cancel: 'cancel',
 } as const;
 
+/** Type of the failure of a step that one of our own stores did not answer. */
+export const STORE_AWAY = 'STORE_AWAY';
+
 /** Header of a workflow and of its steps: the W3C traceparent of what they are part of. */
 export const TRACE_HEADER = 'traceparent';
 

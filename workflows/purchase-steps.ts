@@ -26,6 +26,12 @@ const NOTICE: ActivityOptions = {
 const proxy = <Name extends keyof PurchaseActivities>(name: Name, summary: string, options: ActivityOptions) =>
   proxyActivities<Pick<PurchaseActivities, Name>>({ ...options, summary })[name];
 
+/** Looks whether the stores are back, for as long as it takes. Costs the history nothing while they are away. */
+const LOOKOUT: ActivityOptions = {
+  startToCloseTimeout: '5 seconds',
+  retry: { initialInterval: '1 second', backoffCoefficient: 1.5, maximumInterval: '3 seconds' },
+};
+
 export const openSaga = proxy('openSaga', 'Write the purchase down', BOOKS);
 export const reservePayment = proxy('reservePayment', 'Reserve the payment', PAYMENT);
 export const allocateTokens = proxy('allocateTokens', 'Allocate the tokens as pending', BOOKS);
@@ -36,3 +42,4 @@ export const voidTokens = proxy('voidTokens', 'Undo: void the pending tokens', {
 export const releasePayment = proxy('releasePayment', 'Undo: release or refund the payment', { ...PAYMENT, retry: SURE });
 export const failPurchase = proxy('failPurchase', 'Write the failure down', { ...BOOKS, retry: SURE });
 export const reportParked = proxy('reportParked', 'Tell operators', NOTICE);
+export const reachStores = proxy('reachStores', 'Wait until the stores answer', LOOKOUT);

@@ -35,7 +35,10 @@ const refuse = (reason: Refusal['reason'], detail: string): Refusal => ({ reason
  */
 export async function purchaseQuota(order: PurchaseOrder): Promise<PurchaseState> {
   const board = new PurchaseBoard(order);
-  const persistence = new Persistence((parked) => announce(order, board, parked));
+  const persistence = new Persistence(
+    (parked) => announce(order, board, parked),
+    order.revision === 3 ? () => steps.reachStores(order) : null,
+  );
   const saga = new Saga(persistence);
   const purchase = new Interruptible<Refusal>();
   const state = () => board.state(saga.pending);

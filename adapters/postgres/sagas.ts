@@ -64,6 +64,10 @@ export function createSagaStore(pool: Database): SagaStore {
       );
     },
 
+    async touch(sagaId) {
+      await pool.query('UPDATE token_purchase_saga SET updated_at = now() WHERE id = $1', [sagaId]);
+    },
+
     async setParked(sagaId, parkedOn) {
       await pool.query('UPDATE token_purchase_saga SET parked_on = $2, updated_at = now() WHERE id = $1', [sagaId, parkedOn]);
       const { rows } = await pool.query<{ parked: number }>(

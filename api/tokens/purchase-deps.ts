@@ -9,7 +9,7 @@ import { callerOf, isAdmin, type Memberships } from '../http/caller.js';
 import { sightOf } from '../identity/authority.js';
 import { viewOfMemo, viewOfRecord } from './purchase-orders.js';
 import type { QuotaStore } from './ports.js';
-import { EngineUnreachable, type PurchaseEngine, type PurchaseReader } from './purchase-ports.js';
+import { EngineUnreachable, type PurchaseEngine, type PurchasePlaces, type PurchaseReader } from './purchase-ports.js';
 
 export interface PurchaseDeps {
   config: Pick<Config, 'purchase' | 'flags'>;
@@ -18,6 +18,7 @@ export interface PurchaseDeps {
   ledger: Pick<PurchaseLedger, 'room'>;
   quota: Pick<QuotaStore, 'ownerExists'>;
   purchases: PurchaseReader;
+  places: PurchasePlaces;
   engine: PurchaseEngine;
   paymentMethods: PaymentMethods;
   clock: () => Date;

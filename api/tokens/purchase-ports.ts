@@ -36,6 +36,13 @@ export interface PurchaseReader {
   ): Promise<PurchaseRecord[]>;
 }
 
+/** The share of open purchases that each caller has, in all processes together. */
+export interface PurchasePlaces {
+  perCaller: number;
+  /** A place for this purchase, until it has ended or is parked; `used`: how many others the caller has open. Repeatable */
+  take(sagaId: string, caller: string): Promise<{ taken: boolean; used: number }>;
+}
+
 /** The workflow engine did not answer in time or refused the work. What was asked may still happen; asking again is safe. */
 export class EngineUnreachable extends Error {
   override readonly name = 'EngineUnreachable';

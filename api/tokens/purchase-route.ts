@@ -3,7 +3,7 @@ import type { z } from 'zod';
 import { Problem } from '../../contracts/errors.js';
 import { purchaseBody, purchaseHeaders, purchaseStarted } from '../../contracts/http/purchases.js';
 import { poolOf, type PurchaseOrder } from '../../contracts/temporal.js';
-import { callerOf, isAdmin } from '../http/caller.js';
+import { callerOf, isAdmin, shareKeyOf } from '../http/caller.js';
 import type { Operation } from '../http/openapi.js';
 import { spendingOwner, type Ownership } from '../identity/authority.js';
 import { requireOwner } from './owners.js';
@@ -23,6 +23,7 @@ export const purchaseOperation: Operation = {
     400: { description: 'Not valid, below the smallest purchase (PURCHASE_TOO_SMALL), or more than the pool may hold (POOL_CAP_EXCEEDED)' },
     403: { description: 'For another user, or for an organisation you are not a member of' },
     409: { description: 'The Idempotency-Key was used with another body' },
+    429: { description: 'Too many purchases of yours are under way' },
     503: { description: 'Purchases are switched off, or the workflow engine does not answer; a repeat with the same key is safe' },
   },
 };
@@ -45,10 +46,13 @@ export function purchase(deps: PurchaseDeps): RequestHandler {
         now: deps.clock(),
       },
     );
-    const accepted = (await repeated(deps, order)) ?? (await begin(deps, order));
+    const accepted = (await repeated(deps, order)) ?? (await begin(deps, order, shareKeyOf(callerOf(res))));
     res.status(202).location(`/api/v1/tokens/purchase/${accepted.sagaId}`).json(accepted);
   };
 }
+
+/** Most purchases end within this. */
+const RETRY_AFTER_SECONDS = 2;
 
 type Accepted = z.input<typeof purchaseStarted>;
 
@@ -59,7 +63,7 @@ async function repeated(deps: PurchaseDeps, order: PurchaseOrder): Promise<Accep
   return record && first(viewOfRecord(record), record.payloadHash, order);
 }
 
-async function begin(deps: PurchaseDeps, order: PurchaseOrder): Promise<Accepted> {
+async function begin(deps: PurchaseDeps, order: PurchaseOrder, caller: string): Promise<Accepted> {
   requireSmallest(order, deps.paymentMethods);
   const room = await deps.ledger.room(poolOf(order));
   if (room !== null && order.tokens > room.cap - room.used) {
@@ -77,11 +81,28 @@ async function begin(deps: PurchaseDeps, order: PurchaseOrder): Promise<Accepted
       },
     );
   }
+  await takePlace(deps, order, caller);
   const started = await askEngine(order.sagaId, () => deps.engine.start(order));
   if (started === 'STARTED') return { sagaId: order.sagaId, status: 'STARTED', createdAt: order.createdAt, ...amountOf(order) };
   const earlier = await findSaga(deps, order.sagaId);
   if (!earlier) throw new Problem('ENGINE_UNAVAILABLE', 'The first purchase of this key cannot be read yet', { retryAfterSeconds: 1 });
   return first(earlier.view, earlier.payloadHash, order);
+}
+
+/** One caller's slow payments must not be what everybody's purchases wait behind. */
+async function takePlace({ places }: PurchaseDeps, { sagaId }: PurchaseOrder, caller: string): Promise<void> {
+  const { taken, used } = await places.take(sagaId, caller);
+  if (taken) return;
+  throw new Problem(
+    'TOO_MANY_OPEN_PURCHASES',
+    `You have ${used} purchases under way; wait until one of them has ended. Nothing was charged`,
+    {
+      policy: 'open-purchases',
+      limit: places.perCaller,
+      used,
+      retryAfterSeconds: RETRY_AFTER_SECONDS,
+    },
+  );
 }
 
 function first(saga: SagaView, payloadHash: string, order: PurchaseOrder): Accepted {

@@ -140,5 +140,5 @@ async function holdLaws(pool: Database, order: PurchaseOrder, state: PurchaseSta
 /** With LEAKY_RECORD_HISTORIES=1 the histories of the tests become the recordings that the replay test runs. */
 async function record(handle: Pick<ReturnType<Bench['handle']>, 'fetchHistory'>, kind: string): Promise<void> {
   if (process.env.LEAKY_RECORD_HISTORIES !== '1') return;
-  saveHistory(`purchase-2-${kind}`, await handle.fetchHistory());
+  saveHistory(`purchase-3-${kind}`, await handle.fetchHistory());
 }

@@ -4,6 +4,7 @@ import type { Client } from '@temporalio/client';
 import type { PaymentMethods } from '../../activities/purchase-ports.js';
 import { simulatedMethods } from '../../adapters/payments/simulated-methods.js';
 import { createPurchaseLedger } from '../../adapters/postgres/ledger-purchases.js';
+import { createPurchasePlaces } from '../../adapters/postgres/purchase-places.js';
 import { createPurchaseReader } from '../../adapters/postgres/sagas.js';
 import { createPurchaseEngine } from '../../adapters/temporal/purchases.js';
 import { createServiceApp, listen, type RunningServer } from '../../api/http/service.js';
@@ -58,6 +59,7 @@ export function withApi(
       // Who exists is the accounts' to say, which are left out here like the proof of identity.
       quota: { ownerExists: () => Promise.resolve(true) },
       purchases: createPurchaseReader(bench.pool()),
+      places: createPurchasePlaces(bench.pool(), config.purchase.openPerCaller),
       engine: createPurchaseEngine({ client, taskQueue: bench.taskQueue, ...(deadlineMs && { deadlineMs }) }),
       paymentMethods: settings.paymentMethods ?? simulatedMethods,
       clock: () => new Date(),

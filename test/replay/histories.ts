@@ -22,6 +22,13 @@ export function localActivitiesOf({ events }: History): string[] {
 export const activitiesOf = ({ events }: History): string[] =>
   (events ?? []).flatMap(({ activityTaskScheduledEventAttributes: scheduled }) => scheduled?.activityType?.name ?? []);
 
+/** What the history says of its timers, in order; not readable when payloads are encrypted. */
+export const timerSummariesOf = ({ events }: History): string[] =>
+  (events ?? []).flatMap(({ eventType, userMetadata }) => {
+    const data = eventType === EventType.EVENT_TYPE_TIMER_STARTED ? userMetadata?.summary?.data : null;
+    return data ? [JSON.parse(Buffer.from(data).toString()) as string] : [];
+  });
+
 /** The committed recordings. */
 export function recordings(): RecordedHistory[] {
   return readdirSync(historiesFolder).map((file) => ({

@@ -22,7 +22,7 @@ describe('record purchases', function () {
       const order = orderOf();
       await bench.start(order);
       assert.equal((await bench.ended(order)).failureReason, 'STEP_FAILED');
-      saveHistory('purchase-2-step-failed', await bench.handle(order).fetchHistory());
+      saveHistory('purchase-3-step-failed', await bench.handle(order).fetchHistory());
     });
   });
 
@@ -40,10 +40,10 @@ describe('record purchases', function () {
       await bench.until(paying, ({ step }) => step === 'reserving the payment', 'it waits for the provider');
       await bench.until(parked, (state) => state.parked, 'it is parked');
       for (const [kind, order] of Object.entries({ waiting, paying, parked })) {
-        saveHistory(`purchase-2-open-${kind}`, await bench.handle(order).fetchHistory());
+        saveHistory(`purchase-3-open-${kind}`, await bench.handle(order).fetchHistory());
       }
       await Promise.all([waiting, paying, parked].map((order) => bench.handle(order).terminate('recorded')));
-      saveHistory('purchase-2-terminated', await bench.handle(parked).fetchHistory());
+      saveHistory('purchase-3-terminated', await bench.handle(parked).fetchHistory());
     });
   });
 });
