@@ -102,4 +102,7 @@ export interface Intake {
   answer(id: string, outcome: ConsumptionOutcome): void;
   /** The batch's workflow needs its requests no more. */
   finish(batchId: string): void;
+  /** The same, and its usage is about to be stored, which may be tried many times */
+  publish(batchId: string): void;
+  published(batchId: string): void;
 }

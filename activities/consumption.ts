@@ -110,8 +110,9 @@ export function createConsumptionActivities({ ledger, settler, providers, intake
   }
 
   async function publishUsage(batch: ConsumptionBatch): Promise<void> {
-    intake.finish(batch.batchId);
+    intake.publish(batch.batchId);
     await usage.publish(await ledger.usageOf(ownWorkflowId(), batch.consumptionIds));
+    intake.published(batch.batchId);
   }
 
   async function ownRows(ids: readonly string[], workflowId: string): Promise<ConsumptionRow[]> {

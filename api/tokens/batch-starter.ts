@@ -24,7 +24,21 @@ export interface BatchStarterOptions {
   paceMs: number;
   maxItems: number;
   maxBytes: number;
+  /** Batches that the worker of this process carries at a time */
+  slots: number;
 }
+
+const CROWDED_FROM = 0.5;
+const CROWDED_PACE_MS = 250;
+
+/**
+ * Batches that wait, for a slow provider or for the usage store, each have a slot of the worker. When half of the slots are
+ * taken, batches become fewer and larger, twice as slow to start with each further eighth: calls wait a little, and none for a slot.
+ *
+ * @param taken part of the slots, from 0 to 1
+ */
+export const crowdedPaceMs = (taken: number): number =>
+  taken < CROWDED_FROM ? 0 : CROWDED_PACE_MS * 2 ** Math.floor((taken - CROWDED_FROM) * 8);
 
 /**
  * Starts one workflow for all requests that arrived while the last start was in flight. The worker of this process gets the
@@ -45,7 +59,7 @@ export class BatchStarter {
     this.commits = new GroupCommit({
       write: (submitted) => this.write(submitted),
       lanes: options.startsInFlight,
-      pace: (tookMs) => (intake.batchesInProgress > 0 ? resting(tookMs) : 0),
+      pace: (tookMs) => Math.max(intake.batchesInProgress > 0 ? resting(tookMs) : 0, crowdedPaceMs(intake.openBatches / options.slots)),
       maxItems: options.maxItems,
       maxBytes: options.maxBytes,
       bytesOf: ({ request }) => 300 + (request.prompt?.length ?? 0),

@@ -13,6 +13,8 @@ import type { Consume } from './consume.js';
 import type { Consumed } from './consumed.js';
 
 export interface ConsumeRouteDeps {
+  /** Lets a caller in, until its outcome is known; null when it has its share inside */
+  claim: (caller: string, res: Response) => (() => void) | null;
   consume: Consume;
   memberships: Memberships;
   bucketRuleOf: (caller: Caller, userId: string) => Promise<BucketRule>;
@@ -20,22 +22,27 @@ export interface ConsumeRouteDeps {
   upgradeUrl: string;
 }
 
-export function consumeRoute({ consume, memberships, bucketRuleOf, quota, upgradeUrl }: ConsumeRouteDeps): RequestHandler {
+export function consumeRoute({ claim, consume, memberships, bucketRuleOf, quota, upgradeUrl }: ConsumeRouteDeps): RequestHandler {
   return async (req, res) => {
     const caller = callerOf(res);
     const body = consumeBody.parse(req.body);
     const { 'idempotency-key': idempotencyKey } = idempotencyHeaders.parse(req.headers);
-    const owner = await spendingOwner(memberships, caller, body);
-    const rule = await bucketRuleOf(caller, body.userId);
-    const { correlationId } = res.locals;
-    const consumed = await consume({
-      body: { ...body, ...owner },
-      callerId: caller.userId,
-      shareKey: spenderOf(caller, body.userId),
-      idempotencyKey,
-      correlationId,
-      rule,
-    });
+    const shareKey = spenderOf(caller, body.userId);
+    const leave = claim(shareKey, res);
+    if (!leave) {
+      sendProblem(res, 'OVERLOADED', 'You have as many calls in progress here as one caller may have; nothing was charged', {
+        retryAfterSeconds: 1,
+      });
+      return;
+    }
+    const decide = async () => {
+      const owner = await spendingOwner(memberships, caller, body);
+      const rule = await bucketRuleOf(caller, body.userId);
+      const { correlationId } = res.locals;
+      const command = { body: { ...body, ...owner }, callerId: caller.userId, shareKey, idempotencyKey, correlationId, rule };
+      return { owner, consumed: await consume(command) };
+    };
+    const { owner, consumed } = await decide().finally(leave);
     if ('id' in consumed) res.locals.consumptionId = consumed.id;
     metrics.decisions.inc({ provider: body.provider, outcome: outcomeLabel(consumed) });
     if ('replayed' in consumed && consumed.replayed) res.setHeader('Idempotent-Replayed', 'true');

@@ -2,9 +2,10 @@ import type { ConsumptionOutcome, ConsumptionRequest } from '../../activities/co
 import type { Providers } from '../../activities/ports.js';
 import { Problem, type ErrorCode } from '../../contracts/errors.js';
 import type { BucketDecision, BucketRule } from '../../domain/leaky-bucket.js';
+import { NoPlace, type SharedPlaces } from '../../platform/shared-places.js';
 import type { BatchStarter } from './batch-starter.js';
-import { asReplay, consumedOf, keyReused, reachedProvider, unknownYet, type Consumed } from './consumed.js';
-import { asAttempt, requestOf, type ConsumeCommand } from './consumption-request.js';
+import { asReplay, consumedOf, keyReused, reachedProvider, stillInFlight, unknownYet, type Consumed } from './consumed.js';
+import { asAttempt, callerOf, requestOf, type ConsumeCommand } from './consumption-request.js';
 import { EarlierOutcomes, inTime, type EarlierOutcomesDeps } from './earlier-outcomes.js';
 import type { BucketStore } from './ports.js';
 import type { RefusalRecorder } from './refusals.js';
@@ -14,8 +15,8 @@ export interface ConsumeDeps extends EarlierOutcomesDeps {
   providers: Pick<Providers, 'refusalFor'>;
   starter: BatchStarter;
   refusals: RefusalRecorder;
-  /** Accepted consumptions in progress before new ones are refused */
-  maxInFlight: number;
+  /** Of accepted consumptions in progress, those included whose caller has left */
+  inFlight: SharedPlaces;
 }
 
 export type Consume = (command: ConsumeCommand) => Promise<Consumed>;
@@ -25,13 +26,11 @@ export type Consume = (command: ConsumeCommand) => Promise<Consumed>;
  * that need no durable work (provider away, service full, bucket), then a workflow.
  */
 export function createConsume(deps: ConsumeDeps): Consume {
-  const { intake, buckets, refusals } = deps;
+  const { intake, buckets, refusals, inFlight, waiters } = deps;
   const earlier = new EarlierOutcomes(deps);
 
   /** The first request under each key, while it is decided here: the others share what becomes of it. */
   const underway = new Map<string, { payloadHash: string; outcome: Promise<Consumed> }>();
-  /** Requests between the check of the limit and the intake */
-  let entering = 0;
 
   async function consume(command: ConsumeCommand): Promise<Consumed> {
     const request = requestOf(command);
@@ -39,7 +38,10 @@ export function createConsume(deps: ConsumeDeps): Consume {
     const keyId = request.id;
     const first = underway.get(keyId);
     if (first) {
-      if (first.payloadHash === request.payloadHash) return asReplay(await first.outcome);
+      if (first.payloadHash === request.payloadHash) {
+        const shared = await waiters.wait(keyId, callerOf(request), () => first.outcome);
+        return shared === null ? stillInFlight : asReplay(shared);
+      }
       return (await earlier.find(request)) ?? keyReused;
     }
     const outcome = earlier.find(request).then((found) => found ?? decide(request, command.rule));
@@ -48,19 +50,26 @@ export function createConsume(deps: ConsumeDeps): Consume {
   }
 
   async function decide(request: ConsumptionRequest, rule: BucketRule): Promise<Consumed> {
-    const refusal = cheapRefusal(request);
-    if (refusal) return refuse(request, refusal);
+    const away = deps.providers.refusalFor(request.provider, callerOf(request));
+    if (away) return refuse(request, { code: 'PROVIDER_UNAVAILABLE', ...away });
+    const place = placeFor(request);
+    if (typeof place !== 'function') return refuse(request, place);
 
     const key = `bucket:{${request.userId}}:${request.provider}`;
-    entering++;
-    const decision = await buckets
-      .pour(key, rule, request.tokens)
-      .catch(asRefusal)
-      .finally(() => entering--);
+    const decision = await buckets.pour(key, rule, request.tokens).catch((fault: unknown) => {
+      place();
+      return asRefusal(fault);
+    });
     if ('code' in decision) return refuse(request, decision);
     request.bucket = { capacity: decision.capacity, used: decision.used, remaining: decision.remaining };
-    if (!decision.allowed) return overflow(request, decision);
-    const outcome = await inTime(accept(request), deps.answerWithinMs);
+    if (!decision.allowed) {
+      place();
+      return overflow(request, decision);
+    }
+    const accepted = accept(request);
+    // Also when its caller has left, or has been told to come back: it is in progress all the same.
+    void accepted.then(place);
+    const outcome = await inTime(accepted, deps.answerWithinMs);
     if (outcome === null) return unknownYet(request.id);
     if (!reachedProvider(outcome)) await buckets.unpour(key, rule, request.tokens);
     return outcome.kind === 'foreign' ? earlier.awaitRow(request) : consumedOf(request, outcome);
@@ -72,17 +81,15 @@ export function createConsume(deps: ConsumeDeps): Consume {
     return outcome;
   }
 
-  function cheapRefusal(request: ConsumptionRequest): { code: ErrorCode; detail: string; retryAfterSeconds: number } | null {
-    const away = deps.providers.refusalFor(request.provider, request.caller ?? request.userId);
-    if (away) return { code: 'PROVIDER_UNAVAILABLE', ...away };
-    if (intake.size + entering >= deps.maxInFlight) {
-      return {
-        code: 'OVERLOADED',
-        detail: `This service has ${deps.maxInFlight} consumptions in progress, as many as it takes`,
-        retryAfterSeconds: 1,
-      };
+  /** What gives the place back, or why there is none. */
+  function placeFor(request: ConsumptionRequest): (() => void) | { code: ErrorCode; detail: string; retryAfterSeconds: number } {
+    try {
+      return inFlight.take(callerOf(request));
+    } catch (error) {
+      if (!(error instanceof NoPlace)) throw error;
+      const whose = error.taken === 'share' ? 'You have' : 'This service has';
+      return { code: 'OVERLOADED', detail: `${whose} as many consumptions in progress as it takes`, retryAfterSeconds: 1 };
     }
-    return null;
   }
 
   async function refuse(

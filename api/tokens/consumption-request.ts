@@ -39,6 +39,9 @@ export function requestOf({ body, callerId, shareKey, idempotencyKey, correlatio
   };
 }
 
+/** Whose share of shared places it takes. */
+export const callerOf = (request: ConsumptionRequest): string => request.caller ?? request.userId;
+
 const hashOf = (members: unknown[]): string => createHash('sha256').update(JSON.stringify(members)).digest('base64url');
 
 /** A refusal that may be retried under the same key gets an id of its own: the key stays free for the request that goes through. */

@@ -6,8 +6,16 @@ import { problemBody } from '../http/problem.js';
 export interface DoorOptions {
   /** Consumptions inside that wait for this process before more are turned away */
   limit: number;
-  /** Of those inside, how many wait for their provider at the moment: they cost nothing meanwhile */
-  away: () => number;
+  /** Of these places, how many are kept for callers who have fewer than that inside themselves */
+  callerShare: number;
+  /** Of those inside, how many wait for a provider or for another's outcome at the moment: they cost nothing meanwhile */
+  away: { all(): number; of(caller: string): number };
+}
+
+/** A request inside: until its answer has gone and its outcome is known, whichever is later. */
+interface Stay {
+  answering: boolean;
+  deciding: boolean;
 }
 
 const CONSUME = /^\/api\/v1\/tokens\/consume\/?(?:\?|$)/i;
@@ -17,28 +25,68 @@ const RETRY_AFTER_SECONDS = 1;
  * Turns consumptions away before anything is done for them, so that what is refused past saturation takes next to nothing from
  * what is accepted, and the accepted ones wait for a bounded queue. Who asks is not known yet: such a refusal is counted, but
  * it is no usage event.
+ *
+ * Once it is known, a caller who has its share inside gets no more than what leaves as many places free for the others: alone, a
+ * caller may have all the rest; with others beside it, nobody finds the door shut on its account.
  */
 export class Door {
   private inside = 0;
+  private readonly insideOf = new Map<string, number>();
+  private readonly stays = new WeakMap<ServerResponse, Stay>();
 
   constructor(private readonly options: DoorOptions) {}
 
   /** False: the request has been answered. */
   admit(req: IncomingMessage, res: ServerResponse): boolean {
     if (req.method !== 'POST' || !CONSUME.test(req.url ?? '')) return true;
-    if (this.inside - this.options.away() >= this.options.limit) {
+    const { limit, away } = this.options;
+    if (this.inside - away.all() >= limit) {
       turnAway(req, res);
       return false;
     }
     this.inside++;
-    res.once('close', () => this.inside--);
+    const stay: Stay = { answering: true, deciding: false };
+    this.stays.set(res, stay);
+    res.once('close', () => {
+      stay.answering = false;
+      this.leave(stay);
+    });
     return true;
+  }
+
+  /**
+   * Who asks is known. Whoever has left is inside for as long as its consumption goes on: it is still this process's work.
+   *
+   * @returns what to call when its outcome is known; null when the caller has its share inside
+   */
+  claim(caller: string, res: ServerResponse): (() => void) | null {
+    const { limit, callerShare, away } = this.options;
+    const own = this.insideOf.get(caller) ?? 0;
+    if (own - away.of(caller) >= callerShare && this.inside - away.all() > limit - callerShare) {
+      metrics.turnedAway.inc();
+      return null;
+    }
+    this.insideOf.set(caller, own + 1);
+    const stay = this.stays.get(res);
+    if (stay) stay.deciding = true;
+    return () => {
+      const left = (this.insideOf.get(caller) ?? 1) - 1;
+      if (left > 0) this.insideOf.set(caller, left);
+      else this.insideOf.delete(caller);
+      if (!stay) return;
+      stay.deciding = false;
+      this.leave(stay);
+    };
   }
 
   before(listener: RequestListener): RequestListener {
     return (req, res) => {
       if (this.admit(req, res)) listener(req, res);
     };
+  }
+
+  private leave({ answering, deciding }: Stay): void {
+    if (!answering && !deciding) this.inside--;
   }
 }
 

@@ -3,7 +3,8 @@ import type { ErrorCode } from '../../contracts/errors.js';
 import { GroupCommit } from '../../domain/group-commit.js';
 import { rememberTrace, tracedBatch } from '../../telemetry/tracing.js';
 import { consumedOf, keyReused, replayOf, stillInFlight, type Consumed } from './consumed.js';
-import { nextUnderKey } from './consumption-request.js';
+import { callerOf, nextUnderKey } from './consumption-request.js';
+import type { KeyWaiters } from './key-waiters.js';
 import type { MemoryIntake } from './intake.js';
 
 const FIRST_POLL_MS = 50;
@@ -12,6 +13,7 @@ const LAST_POLL_MS = 500;
 export interface EarlierOutcomesDeps {
   ledger: Pick<ConsumptionLedger, 'find'>;
   intake: MemoryIntake;
+  waiters: KeyWaiters;
   /** How long a caller waits for an outcome before it is told to ask later */
   answerWithinMs: number;
 }
@@ -40,7 +42,7 @@ export class EarlierOutcomes {
     const here = this.deps.intake.find(request.id);
     if (here) {
       if (here.request.payloadHash !== request.payloadHash) return keyReused;
-      const outcome = await inTime(here.outcome, this.deps.answerWithinMs);
+      const outcome = await this.waiting(request, () => inTime(here.outcome, this.deps.answerWithinMs));
       if (outcome === null) return stillInFlight;
       return outcome.kind === 'foreign' ? this.awaitRow(request) : { ...consumedOf(here.request, outcome), replayed: true };
     }
@@ -54,6 +56,16 @@ export class EarlierOutcomes {
 
   /** Waits for the outcome that another process, or the takeover of a dead one, writes. */
   async awaitRow(request: ConsumptionRequest): Promise<Consumed> {
+    return (await this.waiting(request, () => this.pollRow(request))) ?? stillInFlight;
+  }
+
+  /** Null when too many wait already. */
+  private waiting<T>(request: ConsumptionRequest, until: () => Promise<T>): Promise<T | null> {
+    // Not among the repeats of this process: they wait for this one, which is the only one to look.
+    return this.deps.waiters.wait(`first:${request.id}`, callerOf(request), until);
+  }
+
+  private async pollRow(request: ConsumptionRequest): Promise<Consumed> {
     const deadline = Date.now() + this.deps.answerWithinMs;
     for (let pause = FIRST_POLL_MS; Date.now() < deadline; pause = Math.min(pause * 2, LAST_POLL_MS)) {
       const row = await this.lookups.submit(request);

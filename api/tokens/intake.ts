@@ -1,5 +1,10 @@
+import { LRUCache } from 'lru-cache';
 import type { ConsumptionOutcome, ConsumptionRequest, Intake } from '../../activities/consumption-ports.js';
 import { metrics } from '../../telemetry/metrics.js';
+
+/** A workflow that is terminated while its usage is not stored never says so. */
+const MAX_PUBLISHING = 10_000;
+const PUBLISHING_TTL_MS = 600_000;
 
 interface Batch {
   requests: Map<string, ConsumptionRequest>;
@@ -20,6 +25,8 @@ interface Waiting {
 export class MemoryIntake implements Intake {
   private readonly waiting = new Map<string, Waiting>();
   private readonly batches = new Map<string, Batch>();
+  /** Batches whose usage is not stored yet, and when it was last tried */
+  private readonly publishing = new LRUCache<string, true>({ max: MAX_PUBLISHING, ttl: PUBLISHING_TTL_MS });
 
   get size(): number {
     return this.waiting.size;
@@ -28,6 +35,11 @@ export class MemoryIntake implements Intake {
   /** Whose workflow has not done with the requests */
   get batchesInProgress(): number {
     return this.batches.size;
+  }
+
+  /** Whose workflow has not ended, as far as this process knows */
+  get openBatches(): number {
+    return this.batches.size + this.publishing.size;
   }
 
   /** The outcome of a request that waits under this id, if any. */
@@ -82,5 +94,14 @@ export class MemoryIntake implements Intake {
 
   finish(batchId: string): void {
     this.batches.delete(batchId);
+  }
+
+  publish(batchId: string): void {
+    this.finish(batchId);
+    this.publishing.set(batchId, true);
+  }
+
+  published(batchId: string): void {
+    this.publishing.delete(batchId);
   }
 }

@@ -4,6 +4,7 @@ import type { ConsumptionLedger } from '../../activities/consumption-ports.js';
 import type { Providers, UsageSink } from '../../activities/ports.js';
 import type { Config } from '../../config.js';
 import type { Logger } from '../../telemetry/log.js';
+import { SharedPlaces, shareOf, type SharedPlacesOptions } from '../../platform/shared-places.js';
 import type { Memberships } from '../http/caller.js';
 import type { Operation } from '../http/openapi.js';
 import { createServiceApp, listen, type RunningService, type ServiceApp } from '../http/service.js';
@@ -14,6 +15,7 @@ import { consumeRoute } from './consume-route.js';
 import { consumptionRoute } from './consumption-route.js';
 import { Door } from './door.js';
 import type { MemoryIntake } from './intake.js';
+import { KeyWaiters } from './key-waiters.js';
 import { measured } from './measured-buckets.js';
 import { operations } from './operations.js';
 import type { BucketStore, QuotaStore } from './ports.js';
@@ -43,19 +45,21 @@ export interface TokenServiceOptions {
 /** Beyond the provider's own limits: starting a workflow and taking one over after a crash. */
 const ANSWER_MARGIN_MS = 15_000;
 
-export function createTokensApp(options: TokenServiceOptions): ServiceApp {
+function createTokensApp(options: TokenServiceOptions, door: Door, waiters: KeyWaiters): ServiceApp {
   const { config, log, intake, ledger, memberships, quota } = options;
   const consume = createConsume({
     ...options,
+    waiters,
+    inFlight: new SharedPlaces(placesInFlight(config)),
     buckets: measured(options.buckets),
     starter: new BatchStarter(options.client, intake, log, {
       startsInFlight: config.consumption.startsInFlight,
       paceMs: config.consumption.paceMs,
       maxItems: config.consumption.batchMaxItems,
       maxBytes: config.consumption.batchMaxBytes,
+      slots: config.consumption.batchSlots,
     }),
     refusals: new RefusalRecorder(ledger, options.usage, log),
-    maxInFlight: config.consumption.maxInFlight,
     answerWithinMs: longestProviderCallMs(config) + ANSWER_MARGIN_MS,
   });
   const bucketRuleOf = createBucketRules(quota, config.bucket);
@@ -75,13 +79,25 @@ export function createTokensApp(options: TokenServiceOptions): ServiceApp {
       router.use('/api/v1/tokens', options.authenticate);
       router.post(
         '/api/v1/tokens/consume',
-        consumeRoute({ consume, memberships, bucketRuleOf, quota, upgradeUrl: `${config.publicUrl}/api/v1/tokens/purchase` }),
+        consumeRoute({
+          claim: (caller, res) => door.claim(caller, res),
+          consume,
+          memberships,
+          bucketRuleOf,
+          quota,
+          upgradeUrl: `${config.publicUrl}/api/v1/tokens/purchase`,
+        }),
       );
       router.get('/api/v1/tokens/consume/:consumptionId', consumptionRoute(ledger, memberships));
       router.use(quotaRoutes(quota, memberships));
       router.use(options.purchases.routes);
     },
   });
+}
+
+/** Of consumptions in progress, and as many again of requests that wait for one of them. */
+export function placesInFlight({ consumption: { maxInFlight, callerShare } }: Pick<Config, 'consumption'>): SharedPlacesOptions {
+  return { places: maxInFlight, perCaller: shareOf(maxInFlight, callerShare) };
 }
 
 /** All attempts running into their limit, with the pauses between them. Milliseconds. */
@@ -93,8 +109,17 @@ export function longestProviderCallMs({ providers }: Pick<Config, 'providers'>):
 /** @throws Error when the port is taken */
 export async function startTokens(options: TokenServiceOptions): Promise<RunningService> {
   const { config, providers } = options;
-  const app = createTokensApp(options);
-  const door = new Door({ limit: config.consumption.maxWorking, away: () => providers.inProgress });
+  const { maxWorking, callerShare, waitingPerKey } = config.consumption;
+  const waiters = new KeyWaiters(placesInFlight(config), waitingPerKey);
+  const door = new Door({
+    limit: maxWorking,
+    callerShare: shareOf(maxWorking, callerShare),
+    away: {
+      all: () => providers.inProgress + waiters.size,
+      of: (caller) => providers.inProgressOf(caller) + waiters.sizeOf(caller),
+    },
+  });
+  const app = createTokensApp(options, door, waiters);
   const server = await listen(door.before(app), config.host, config.ports.tokens, config.http, app.trusts);
   const inner: RequestHandler = (req, res, next) => {
     if (door.admit(req, res)) return app.inner(req, res, next);

@@ -12,7 +12,9 @@ import { consumeRoute } from '../../api/tokens/consume-route.js';
 import { createConsume } from '../../api/tokens/consume.js';
 import { MemoryIntake } from '../../api/tokens/intake.js';
 import { RefusalRecorder } from '../../api/tokens/refusals.js';
-import { longestProviderCallMs } from '../../api/tokens/service.js';
+import { KeyWaiters } from '../../api/tokens/key-waiters.js';
+import { longestProviderCallMs, placesInFlight } from '../../api/tokens/service.js';
+import { SharedPlaces } from '../../platform/shared-places.js';
 import { createResources } from '../../compose/resources.js';
 import { loadConfig } from '../../config.js';
 import { DEFAULT_PROMPT } from '../../domain/prompt.js';
@@ -82,7 +84,8 @@ const consume = createConsume({
   buckets: createMemoryBucketStore(),
   starter: { submit } as unknown as BatchStarter,
   refusals: new RefusalRecorder(ledger, usage, log),
-  maxInFlight: config.consumption.maxInFlight,
+  waiters: new KeyWaiters(placesInFlight(config), config.consumption.waitingPerKey),
+  inFlight: new SharedPlaces(placesInFlight(config)),
   answerWithinMs: longestProviderCallMs(config),
 });
 const app = createServiceApp({
@@ -95,7 +98,8 @@ const app = createServiceApp({
   routes: (router) => {
     router.use('/api/v1/tokens', required);
     const bucketRuleOf = createBucketRules(quota, config.bucket);
-    router.post('/api/v1/tokens/consume', consumeRoute({ consume, memberships, bucketRuleOf, quota, upgradeUrl: config.publicUrl }));
+    const claim = () => () => undefined;
+    router.post('/api/v1/tokens/consume', consumeRoute({ claim, consume, memberships, bucketRuleOf, quota, upgradeUrl: config.publicUrl }));
   },
 });
 const server = await listen(app, config.host, Number(process.argv[2]));

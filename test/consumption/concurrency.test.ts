@@ -28,8 +28,10 @@ describe('many consumptions at once', function () {
     return started;
   }
   before(async () => {
-    rig = await start();
-    second = await start({ besides: rig });
+    // How few may wait by default is another test's: here all do.
+    const environment = { LEAKY_WAITING_PER_KEY: '100' };
+    rig = await start({ environment });
+    second = await start({ besides: rig, environment });
   });
   after(async () => {
     for (const started of rigs.toReversed()) await started.stop();
@@ -140,7 +142,7 @@ describe('many consumptions at once', function () {
 
   describe('more than the service takes', () => {
     it('refuses the excess at once with 503 and Retry-After; what it accepts succeeds', async () => {
-      const small = await start({ besides: rig, environment: { LEAKY_CONSUMPTIONS_IN_FLIGHT: '10' } });
+      const small = await start({ besides: rig, environment: { LEAKY_CONSUMPTIONS_IN_FLIGHT: '10', LEAKY_CALLER_SHARE: '1' } });
       const { order, rows, events } = await buyer();
       const answers = await Promise.all(
         Array.from({ length: 60 }, (_, i) =>
@@ -159,7 +161,7 @@ describe('many consumptions at once', function () {
     });
 
     it('refuses what the provider can not take before or without charging it, and the key stays free', async () => {
-      const narrow = await start({ besides: rig, environment: { LEAKY_PROVIDER_BULKHEAD: '5' } });
+      const narrow = await start({ besides: rig, environment: { LEAKY_PROVIDER_BULKHEAD: '5', LEAKY_CALLER_SHARE: '1' } });
       const { order, balance } = await buyer();
       const keyOf = (i: number) => ({ 'idempotency-key': `k${i}` });
       const consume = (i: number) => narrow.consume(order({ prompt: '[stub:slow=200]' }), keyOf(i));

@@ -17,7 +17,12 @@ describe('the door of the token service', function () {
     rig = await startTokenServiceRig({
       database: database().pool,
       temporal: temporal(),
-      environment: { LEAKY_CONSUMPTIONS_WORKING: String(limit), LEAKY_BUCKET_CAPACITY: '100000', LEAKY_PROVIDER_TIMEOUT_MS: '5000' },
+      environment: {
+        LEAKY_CONSUMPTIONS_WORKING: String(limit),
+        LEAKY_CALLER_SHARE: '1',
+        LEAKY_BUCKET_CAPACITY: '100000',
+        LEAKY_PROVIDER_TIMEOUT_MS: '5000',
+      },
     });
     await fetch(`${rig.stubUrl}/control`, {
       method: 'PUT',
