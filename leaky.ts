@@ -143,7 +143,7 @@ async function runAlone(config: Config, name: string, part: Compose): Promise<vo
     config.shutdownLimitMs,
   );
   if (config.startedByNpm) watchParent(() => lifecycle.stop('npm has ended; stopping', 0));
-  await startParts({ name: `leaky-${name}`, config, log, lifecycle, alone: false, parts: [part] });
+  await startParts({ name: `leaky-${name}`, config, log, lifecycle, parts: [part] });
 }
 
 async function migrateOnly(config: Config): Promise<void> {
@@ -172,7 +172,7 @@ async function deployPromote(resources: Resources, buildId: string | undefined, 
 /** For commands that do one thing and end. */
 async function withResources(config: Config, action: (resources: Resources) => Promise<void>): Promise<void> {
   const [{ createResources }, { createLogger }] = await Promise.all([import('./compose/resources.js'), import('./telemetry/log.js')]);
-  const resources = createResources({ config, log: createLogger(config.logLevel), alone: false });
+  const resources = createResources({ config, log: createLogger(config.logLevel) });
   try {
     await action(resources);
   } finally {

@@ -8,7 +8,7 @@ export const composeAnalytics: Compose = async (resources) => {
   const { config, log } = resources;
   const { required } = await resources.authenticator();
   const usage = resources.usageStore().reader;
-  const server = await startAnalytics({ config, log, usage, memberships: resources.memberships(), authenticate: required });
+  const server = await startAnalytics({ config, log, usage, memberships: await resources.memberships(), authenticate: required });
   const serving = await foundServer('analytics', server, resources);
   return hasKafka(config) ? group('analytics', [startEventConsumption(resources), serving]) : serving;
 };

@@ -94,7 +94,7 @@ const ROUNDS = 1_000;
  */
 async function endOrphans(config: Config, pool: Database): Promise<string> {
   const log = createLogger('silent');
-  const resources = createResources({ config, log, alone: true });
+  const resources = createResources({ config, log });
   try {
     const usage = resources.usageStore();
     const { releaseOrphans } = createReconciliationActivities({

@@ -3,6 +3,9 @@ import { createMemoryKeyRevocations } from '../adapters/memory/key-revocations.j
 import type { PayloadCipher } from '../api/codec/ports.js';
 import { startCodecServer } from '../api/codec/service.js';
 import { createAuthenticator } from '../api/http/authenticate.js';
+import { createServiceFetch } from '../api/http/service-fetch.js';
+import { fixedServices } from '../api/http/services.js';
+import { createRemoteStanding } from '../api/identity/remote-standing.js';
 import { ConfigError } from '../config.js';
 import type { WirePayload } from '../contracts/http/codec.js';
 import { createPayloadCodec, PayloadKeyError, PayloadTamperedError, type PayloadKeys } from '../temporal-config/payload-codec.js';
@@ -13,8 +16,9 @@ export const composeCodecServer: Compose = async (resources) => {
   const { config, log } = resources;
   const keys = payloadKeys(config);
   if (!keys) throw new ConfigError('LEAKY_PAYLOAD_KEYS: required here, with the keys of the workers');
-  // API keys open nothing here, so no news of their end is needed, nor the database that it comes by.
-  const authenticator = createAuthenticator({ config, log, revocations: createMemoryKeyRevocations() });
+  // Only an ADMIN is let in, and the auth service is asked whether one still is: no news are needed, nor the database they come by.
+  const standing = createRemoteStanding(createServiceFetch(fixedServices(config.services), 'auth'));
+  const authenticator = createAuthenticator({ config, log, revocations: createMemoryKeyRevocations(), standing });
   const server = await startCodecServer({ config, log, cipher: createCipher(keys), authenticate: authenticator.required });
   const part = serverPart('codec server', server, resources);
   return { ...part, stop: () => part.stop().finally(() => authenticator.close()) };

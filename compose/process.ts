@@ -85,13 +85,12 @@ export interface RunOptions {
   config: Config;
   log: Logger;
   lifecycle: Lifecycle;
-  alone: boolean;
   /** Started in this order, stopped in the reverse one */
   parts: readonly Compose[];
 }
 
 /** Starts the parts one after the other. When one ends by itself, so does the process: whatever supervises it starts it anew. */
-export async function startParts({ name, config, log, lifecycle, alone, parts }: RunOptions): Promise<Service[]> {
+export async function startParts({ name, config, log, lifecycle, parts }: RunOptions): Promise<Service[]> {
   keepHeapSmall();
   const endTracing = await startTracing(config, name, log);
   if (endTracing) lifecycle.onStop(endTracing);
@@ -101,7 +100,7 @@ export async function startParts({ name, config, log, lifecycle, alone, parts }:
     lifecycle.onStop(() => scraped.stop());
     log.info({ port: scraped.port }, 'metrics are served');
   }
-  const resources = createResources({ config, log, alone });
+  const resources = createResources({ config, log });
   lifecycle.onStop(() => resources.close());
   const started: Service[] = [];
   for (const compose of parts) {

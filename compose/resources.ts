@@ -1,9 +1,9 @@
 import type { RequestHandler } from 'express';
 import type { Publisher } from '../adapters/kafka/publisher.js';
 import type { RunningResolver } from '../adapters/discovery/resolver.js';
-import { createMemoryKeyRevocations } from '../adapters/memory/key-revocations.js';
 import { createPostgresKeyRevocations } from '../adapters/postgres/key-revocations.js';
 import { createMemberships } from '../adapters/postgres/memberships.js';
+import { createPostgresStanding } from '../adapters/postgres/standings.js';
 import { createPool, type Database } from '../adapters/postgres/pool.js';
 import { connectRedis, type RedisClient } from '../adapters/redis/connection.js';
 import { createProviders } from '../adapters/providers/index.js';
@@ -42,7 +42,7 @@ export interface Resources {
   events(): EventSinks;
   /** Of the configured Kafka */
   publisher(): Publisher;
-  memberships(): Memberships;
+  memberships(): Promise<Memberships>;
   /** null: none is configured */
   redis(): Promise<RedisClient | null>;
   limits(): Promise<Limits>;
@@ -59,13 +59,11 @@ export interface Resources {
 export interface ResourceOptions {
   config: Config;
   log: Logger;
-  /** All services are in this process: news between them need no database */
-  alone: boolean;
 }
 
 const TEMPORAL_PATIENCE_MS = 30_000;
 
-export function createResources({ config, log, alone }: ResourceOptions): Resources {
+export function createResources({ config, log }: ResourceOptions): Resources {
   const closings: (() => Promise<void>)[] = [];
 
   const database = once(() => {
@@ -99,7 +97,6 @@ export function createResources({ config, log, alone }: ResourceOptions): Resour
     return created;
   });
   const revocations = once(async (): Promise<KeyRevocations> => {
-    if (alone) return createMemoryKeyRevocations();
     const listening = await createPostgresKeyRevocations(databaseUrl(config), log);
     closings.push(() => listening.close());
     return listening;
@@ -119,7 +116,11 @@ export function createResources({ config, log, alone }: ResourceOptions): Resour
     const parts = { config, log, revocations: await revocations(), services: await services() };
     const shared = openSharedKeys(await redis(), parts);
     if (shared) closings.push(() => Promise.resolve(shared.close()));
-    const created = createAuthenticator({ ...parts, ...(shared && { exchange: shared.exchange }) });
+    const created = createAuthenticator({
+      ...parts,
+      standing: createPostgresStanding(database),
+      ...(shared && { exchange: shared.exchange }),
+    });
     closings.push(() => Promise.resolve(created.close()));
     return created;
   });
@@ -134,7 +135,7 @@ export function createResources({ config, log, alone }: ResourceOptions): Resour
     eventStores,
     events: once(() => (hasKafka(config) ? kafkaSinks(config, publisher()) : eventStores())),
     publisher,
-    memberships: once(() => createMemberships(database())),
+    memberships: once(async () => createMemberships(database(), await revocations())),
     redis,
     services,
     limits: once(async () => createLimits(await redis(), config, log)),

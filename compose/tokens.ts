@@ -5,6 +5,7 @@ import { createPurchasePlaces } from '../adapters/postgres/purchase-places.js';
 import { createQuotaStore } from '../adapters/postgres/quota-store.js';
 import { createPurchaseReader } from '../adapters/postgres/sagas.js';
 import { createPurchaseEngine } from '../adapters/temporal/purchases.js';
+import type { Memberships } from '../api/http/caller.js';
 import { MemoryIntake } from '../api/tokens/intake.js';
 import type { PurchaseDeps } from '../api/tokens/purchase-deps.js';
 import { publicPurchaseRoutes, purchaseOperations, purchaseRoutes } from '../api/tokens/purchases.js';
@@ -24,6 +25,7 @@ export const composeTokens: Compose = async (resources) => {
   const intake = new MemoryIntake();
   const worker = await startConsumptionWorker(resources, intake);
   const { required } = await resources.authenticator();
+  const memberships = await resources.memberships();
   const server = await startTokens({
     config,
     log,
@@ -35,9 +37,9 @@ export const composeTokens: Compose = async (resources) => {
     usage: resources.events().usage,
     buckets: limits.buckets(),
     quota: createQuotaStore(database),
-    memberships: resources.memberships(),
+    memberships,
     authenticate: required,
-    purchases: { ...purchases(resources, client), operations: purchaseOperations },
+    purchases: { ...purchases(resources, client, memberships), operations: purchaseOperations },
     readiness: {
       ...limits.readiness,
       postgres: () => database.query('SELECT 1'),
@@ -51,11 +53,11 @@ export const composeTokens: Compose = async (resources) => {
 
 type Client = Awaited<ReturnType<Resources['temporal']>>['client'];
 
-function purchases(resources: Resources, client: Client) {
+function purchases(resources: Resources, client: Client, memberships: Memberships) {
   const database = resources.database();
   const deps: PurchaseDeps = {
     config: resources.config,
-    memberships: resources.memberships(),
+    memberships,
     ledger: createPurchaseLedger(database),
     quota: createQuotaStore(database),
     purchases: createPurchaseReader(database),

@@ -51,7 +51,7 @@ export async function startEverything(given: Config, parts: readonly Compose[]):
     const { config: complete, cli } = await startDatabases({ config, log, lock, lifecycle, progress }, secrets);
     if (lifecycle.stopping) return;
     progress('Starting the services');
-    await startParts({ name: 'leaky', config: complete, log, lifecycle, alone: true, parts });
+    await startParts({ name: 'leaky', config: complete, log, lifecycle, parts });
     if (lifecycle.stopping) return;
     const generated = given.auth.adminPassword === undefined && !secrets.adminPasswordShown;
     const newAdmin = generated ? { username: complete.auth.adminUsername ?? '', password: secrets.adminPassword } : null;

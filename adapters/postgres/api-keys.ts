@@ -71,18 +71,18 @@ export function createApiKeys(pool: Database): ApiKeys {
 
     async holder(secretHash) {
       const { rows } = await pool.query<ApiKey & Omit<KeyHolder, 'key'>>(
-        `SELECT ${COLUMNS}, u.username,
+        `SELECT ${COLUMNS}, u.username, u.tokens_valid_after AS "tokensValidAfter",
                 ARRAY(SELECT r.role FROM user_roles r WHERE r.user_id = u.id ORDER BY r.role) AS roles,
                 least(k.expires_at, CASE WHEN k.previous_hash = $1 THEN k.previous_valid_until END) AS "validUntil"
-           FROM api_keys k JOIN users u ON u.id = k.user_id
+           FROM api_keys k JOIN users u ON u.id = k.user_id AND u.disabled_at IS NULL
           WHERE (k.secret_hash = $1 OR (k.previous_hash = $1 AND k.previous_valid_until > now()))
             AND (k.expires_at IS NULL OR k.expires_at > now())`,
         [bytes(secretHash)],
       );
       const row = rows[0];
       if (!row) return null;
-      const { username, roles, validUntil, ...key } = row;
-      return { key, username, roles, validUntil };
+      const { username, roles, tokensValidAfter, validUntil, ...key } = row;
+      return { key, username, roles, tokensValidAfter, validUntil };
     },
 
     async markUsed(uses) {

@@ -1,7 +1,7 @@
 import type pg from 'pg';
-import type { KeyEnding, KeyRevocations } from '../../api/http/key-revocations.js';
+import type { KeyEnding, KeyRevocations, UserEnding } from '../../api/http/key-revocations.js';
 import type { Logger } from '../../telemetry/log.js';
-import { createEndingListeners } from '../memory/ending-listeners.js';
+import { createEndingListeners, type EndingListeners } from '../memory/ending-listeners.js';
 import { PostgresClient } from './client.js';
 
 export interface PostgresKeyRevocations extends KeyRevocations {
@@ -19,8 +19,8 @@ const RECONNECT_MS = 500;
 const CATCH_UP = '1 day';
 
 /**
- * Endings for separate processes, by LISTEN on a connection of its own. `pg_notify` is part of the transaction that ends the
- * secret (by a trigger), so `publish` only tells this process, ahead of the round trip.
+ * What has ended, by LISTEN on a connection of its own. Triggers announce it as part of the transaction that ends it, whoever makes
+ * that; so `publish` only tells this process, ahead of the round trip.
  *
  * CONNECTING → (listens, has read the recent endings) → LIVE → (error, end, or a heartbeat unanswered) → LOST → CONNECTING.
  * On LOST every subscriber is told that news may be missing, and `live` is false until LIVE.
@@ -41,8 +41,7 @@ export async function createPostgresKeyRevocations(url: string, log: Logger): Pr
       keepAlive: true,
     });
     fresh.on('notification', ({ payload }) => {
-      const [secretHash, validUntil] = (payload ?? '').split(' ');
-      if (secretHash && validUntil) listeners.ended({ secretHash, validUntil: Number(validUntil) });
+      tell(listeners, payload ?? '');
     });
     fresh.on('error', (error) => lose(fresh, error));
     fresh.on('end', () => lose(fresh, new Error('the connection has ended')));
@@ -55,6 +54,12 @@ export async function createPostgresKeyRevocations(url: string, log: Logger): Pr
         [CATCH_UP],
       );
       rows.forEach(listeners.ended);
+      const users = await fresh.query<UserEnding>(
+        `SELECT user_id AS "userId", floor(extract(epoch FROM valid_after) * 1000)::bigint AS "validAfter"
+           FROM user_endings WHERE recorded_at > now() - $1::interval ORDER BY recorded_at`,
+        [CATCH_UP],
+      );
+      users.rows.forEach(listeners.userEnded);
     } catch (error) {
       discard(fresh);
       throw error;
@@ -85,14 +90,17 @@ export async function createPostgresKeyRevocations(url: string, log: Logger): Pr
     discard(lost);
     listeners.interrupted();
     if (closed) return;
-    log.warn({ err: error }, 'revocations of API keys do not arrive; keys are cached for less than a second until they do');
+    log.warn(
+      { err: error },
+      'news of ended keys, accounts and memberships do not arrive; nothing is remembered for a second until they do',
+    );
     reconnect();
   };
 
   const reconnect = (): void => {
     timer = setTimeout(() => {
       connect().then(
-        () => log.info('revocations of API keys arrive again'),
+        () => log.info('news of ended keys, accounts and memberships arrive again'),
         () => !closed && reconnect(),
       );
     }, RECONNECT_MS);
@@ -105,6 +113,8 @@ export async function createPostgresKeyRevocations(url: string, log: Logger): Pr
       return live;
     },
     publish: async (endings) => endings.forEach(listeners.ended),
+    publishUser: async (ending) => listeners.userEnded(ending),
+    tokenEnded: listeners.tokenEnded,
     subscribe: listeners.subscribe,
     async close() {
       closed = true;
@@ -115,6 +125,15 @@ export async function createPostgresKeyRevocations(url: string, log: Logger): Pr
       await last?.end();
     },
   };
+}
+
+/** `{what} {epoch ms}`, see migrations/0006_authority.sql. What is not known comes from a newer process and is not meant for this one. */
+function tell(listeners: EndingListeners, payload: string): void {
+  const [what = '', ms = ''] = payload.split(' ');
+  const [kind, userId] = what.split(':');
+  if (userId === undefined) listeners.ended({ secretHash: what, validUntil: Number(ms) });
+  else if (kind === 'user') listeners.userEnded({ userId, validAfter: Number(ms) });
+  else if (kind === 'memberships') listeners.membershipChanged({ userId });
 }
 
 /** Ends a connection that may no longer answer; its own errors no longer matter to anyone. */

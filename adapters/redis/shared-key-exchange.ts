@@ -2,6 +2,7 @@ import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:cr
 import { decodeJwt } from 'jose';
 import { hashSecret } from '../../api/http/key-cache.js';
 import type { ExchangedKey, KeyExchange } from '../../api/http/key-exchange.js';
+import { issuedAtMs } from '../../api/identity/issued-at.js';
 import type { KeyRevocations } from '../../api/http/key-revocations.js';
 import type { Config } from '../../config.js';
 import type { RedisClient } from './connection.js';
@@ -30,6 +31,11 @@ export interface SharedKeyExchangeDeps {
 export function createSharedKeyExchange({ exchange, client, revocations, config }: SharedKeyExchangeDeps) {
   const forget = (secretHash: string) => void client.del(nameOf(secretHash)).catch(() => undefined);
   const unsubscribe = revocations.subscribe({ ended: ({ secretHash }) => forget(secretHash), interrupted: () => undefined });
+  /** Nobody knows which keys are a user's, so what Redis still has of an ended one is looked at when it is found. */
+  const ownerEnded = ({ token }: ExchangedKey): boolean => {
+    const claims = decodeJwt(token);
+    return revocations.tokenEnded(claims.sub ?? '', issuedAtMs(claims));
+  };
   const usable = () => revocations.live && client.status === 'ready';
 
   const shared = async (rawKey: string, name: string): Promise<ExchangedKey | null> => {
@@ -44,7 +50,7 @@ export function createSharedKeyExchange({ exchange, client, revocations, config 
   const ask: KeyExchange = async (rawKey) => {
     const name = nameOf(hashSecret(rawKey));
     const known = usable() ? await shared(rawKey, name) : null;
-    if (known) return known;
+    if (known && !ownerEnded(known)) return known;
     const answer = await exchange(rawKey);
     if (answer && usable()) await share(rawKey, name, answer);
     return answer;

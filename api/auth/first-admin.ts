@@ -26,7 +26,10 @@ export async function ensureFirstAdmin({ config, log, accounts, passwords }: Omi
     return;
   }
   if (existing.roles.includes('ADMIN')) return;
-  if (await passwords.matches(password, existing.passwordHash)) return accounts.users.addRole(existing.id, 'ADMIN', CONFIGURATION);
+  if (await passwords.matches(password, existing.passwordHash)) {
+    await accounts.users.addRole(existing.id, 'ADMIN', CONFIGURATION);
+    return;
+  }
   log.error(
     { username },
     'the account named in LEAKY_ADMIN_USERNAME exists with another password and is no ADMIN; choose another name or set its password',

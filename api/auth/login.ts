@@ -31,6 +31,8 @@ export function loginRoutes(router: Router, { accounts, passwords, issuer, throt
       return (await passwords.matches(password, found?.passwordHash ?? null)) ? found : null;
     });
     if (!user) throw new Problem('INVALID_CREDENTIALS', 'The username or the password is wrong');
+    // Said only to who has proven the password.
+    if (user.disabledAt) throw new Problem('INVALID_CREDENTIALS', 'This account is disabled');
     const { token, expiresAt } = await issuer.forUser(user);
     res.json({ userId: user.id, username: user.username, token, roles: user.roles, expiresAt: expiresAt.toISOString() });
   });

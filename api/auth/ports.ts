@@ -1,5 +1,6 @@
 import type { JWK } from 'jose';
 import type { Actor } from '../../domain/accounts/actor.js';
+import type { AskStanding } from '../identity/standings.js';
 
 /** What the auth service needs to keep. Expected refusals are returned values. Instants are Dates, hashes lower-case hex. */
 
@@ -13,6 +14,9 @@ export interface User {
   passwordHash: string;
   roles: string[];
   createdAt: Date;
+  disabledAt: Date | null;
+  /** Tokens issued before are refused; null: none are */
+  tokensValidAfter: Date | null;
 }
 
 export interface NewUser {
@@ -32,8 +36,18 @@ export interface Users {
   taken(usernameKey: string, email: string): Promise<'USERNAME_TAKEN' | 'EMAIL_TAKEN' | null>;
   byUsernameKey(usernameKey: string): Promise<User | null>;
   byId(id: string): Promise<User | null>;
-  addRole(userId: string, role: string, by: Actor): Promise<void>;
+  /** False: there is no such user. */
+  addRole(userId: string, role: string, by: Actor): Promise<boolean>;
+  /** Ends the user's tokens: they name the role. */
+  removeRole(userId: string, role: string, by: Actor): Promise<EndOfUser | 'ROLE_NOT_HELD'>;
+  /** Disables the account, or enables it again; its tokens end in both cases. */
+  setDisabled(userId: string, disabled: boolean, by: Actor): Promise<EndOfUser>;
+  /** Removes the account with its keys and memberships. What it bought and used stays in the books. */
+  remove(userId: string, by: Actor): Promise<EndOfUser | 'LAST_OWNER'>;
 }
+
+/** Which of the user's tokens are refused from now on (NEVER_MS: all), or why nothing was changed. */
+export type EndOfUser = { validAfter: number } | 'NO_SUCH_USER' | 'LAST_ADMIN';
 
 export interface ApiKey {
   id: string;
@@ -57,6 +71,8 @@ export interface KeyHolder {
   key: ApiKey;
   username: string;
   roles: string[];
+  /** See User */
+  tokensValidAfter: Date | null;
   /** When this very secret stops working: the end of its grace or of the key, whichever is first; null: never */
   validUntil: Date | null;
 }
@@ -171,6 +187,7 @@ export interface AdminLog {
 export interface Accounts {
   adminLog: AdminLog;
   users: Users;
+  standing: AskStanding;
   apiKeys: ApiKeys;
   orgs: Orgs;
   signingKeys: SigningKeys;

@@ -33,7 +33,7 @@ export function registerRoutes(router: Router, { accounts, passwords, issuer }: 
     // The unique constraints decide: of two registrations at once, the check above may have let both through.
     const created = await accounts.users.create({ id, username, usernameKey: key, email, passwordHash, roles });
     if (typeof created === 'string') throw taken(created);
-    const { token } = await issuer.forUser({ id, username, roles });
+    const { token } = await issuer.forUser({ id, username, roles, tokensValidAfter: null });
     res.status(201).json({ userId: id, username, email, token, roles, createdAt: created.createdAt.toISOString() });
   });
 }

@@ -7,6 +7,7 @@ import { loginOperations, loginRoutes } from './login.js';
 import { memberOperations, memberRoutes } from './members.js';
 import { orgOperations, orgRoutes } from './orgs.js';
 import { registerOperations, registerRoutes } from './register.js';
+import { userOperations, userRoutes } from './users.js';
 import { signingKeyOperations, signingKeyRoutes } from './signing-keys.js';
 
 /** Every operation of the service, for its own OpenAPI document and for the gateway's. */
@@ -17,6 +18,7 @@ export const authOperations = [
   ...keyCheckOperations,
   ...orgOperations,
   ...memberOperations,
+  ...userOperations,
   ...signingKeyOperations,
   ...adminLogOperations,
 ];
@@ -37,6 +39,7 @@ export function createAuthService(context: AuthContext): ServiceApp {
       apiKeyRoutes(router, context);
       orgRoutes(router, context);
       memberRoutes(router, context);
+      userRoutes(router, context);
       signingKeyRoutes(router, context);
       adminLogRoutes(router, context);
     },

@@ -31,7 +31,14 @@ export async function startAuth({ config, log, accounts, revocations, loginPoint
   await keyring.rotateIfDue();
   const issuer = createTokenIssuer(keyring, config.auth);
   const keyProof = createKeyProof(accounts.apiKeys, issuer, log);
-  const authenticator = createAuthenticator({ config, log, revocations, keys: ownKeys(keyring), exchange: keyProof.exchange });
+  const authenticator = createAuthenticator({
+    config,
+    log,
+    revocations,
+    keys: ownKeys(keyring),
+    exchange: keyProof.exchange,
+    standing: accounts.standing,
+  });
   const context: AuthContext = {
     config,
     log,

@@ -1,8 +1,8 @@
-import { randomUUID } from 'node:crypto';
 import { SignJWT } from 'jose';
 import type { Config } from '../../config.js';
+import { tokenIdAt } from '../identity/issued-at.js';
 import type { Keyring } from './keyring.js';
-import type { KeyHolder } from './ports.js';
+import type { KeyHolder, User } from './ports.js';
 
 export interface IssuedToken {
   token: string;
@@ -11,38 +11,44 @@ export interface IssuedToken {
 
 export interface TokenIssuer {
   /** For a person who has proven a password. */
-  forUser(user: { id: string; username: string; roles: string[] }): Promise<IssuedToken>;
+  forUser(user: Pick<User, 'id' | 'username' | 'roles' | 'tokensValidAfter'>): Promise<IssuedToken>;
   /** For the holder of an API key; names the key, its tier and the hash of the secret, by which it is ended with the secret. */
   forKey(holder: KeyHolder, secretHash: string): Promise<IssuedToken>;
 }
 
 /** Nothing in a token grows with what others do: whoever belongs to many organisations would have a token that no header carries. */
 export function createTokenIssuer(keyring: Keyring, config: Config['auth']): TokenIssuer {
-  const issue = async (subject: string, claims: Record<string, unknown>, issuedAt: number, expiresAt: number): Promise<IssuedToken> => {
+  const issue = async (subject: string, claims: Record<string, unknown>, issuedAtMs: number, expiresAt: number): Promise<IssuedToken> => {
     const { kid, privateKey } = await keyring.active();
     const token = await new SignJWT(claims)
       .setProtectedHeader({ alg: 'RS256', typ: 'JWT', kid })
       .setIssuer(config.issuer)
       .setAudience(config.audience)
       .setSubject(subject)
-      .setIssuedAt(issuedAt)
+      .setIssuedAt(seconds(issuedAtMs))
       .setExpirationTime(expiresAt)
-      .setJti(randomUUID())
+      .setJti(tokenIdAt(issuedAtMs))
       .sign(privateKey);
     return { token, expiresAt: new Date(expiresAt * 1_000) };
   };
-  const now = () => Math.floor(Date.now() / 1_000);
+  /** Not before the last end of the user's tokens, which is told by the database's clock. */
+  const issueTime = (tokensValidAfter: Date | null) => Math.max(Date.now(), tokensValidAfter?.getTime() ?? 0);
   return {
-    forUser({ id, username, roles }) {
-      const issuedAt = now();
-      return issue(id, { username, roles }, issuedAt, issuedAt + config.tokenTtlSeconds);
+    forUser({ id, username, roles, tokensValidAfter }) {
+      const issuedAt = issueTime(tokensValidAfter);
+      return issue(id, { username, roles }, issuedAt, seconds(issuedAt) + config.tokenTtlSeconds);
     },
-    forKey({ key, username, roles, validUntil }, secretHash) {
-      const issuedAt = now();
+    forKey({ key, username, roles, tokensValidAfter, validUntil }, secretHash) {
+      const issuedAt = issueTime(tokensValidAfter);
       // Rounded up: caches end the key at its exact instant, and a token that is dead at birth would help nobody.
-      const end = Math.min(issuedAt + config.internalTokenTtlSeconds, validUntil ? Math.ceil(validUntil.getTime() / 1_000) : Infinity);
+      const end = Math.min(
+        seconds(issuedAt) + config.internalTokenTtlSeconds,
+        validUntil ? Math.ceil(validUntil.getTime() / 1_000) : Infinity,
+      );
       const claims = { username, roles, keyId: key.id, keyHash: secretHash, tier: key.tier, keyOrgId: key.orgId };
       return issue(key.userId, claims, issuedAt, end);
     },
   };
 }
+
+const seconds = (ms: number): number => Math.floor(ms / 1_000);

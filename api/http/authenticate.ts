@@ -4,13 +4,14 @@ import type { Config } from '../../config.js';
 import { Problem } from '../../contracts/errors.js';
 import { looksLikeApiKey } from '../../domain/api-key.js';
 import type { Logger } from '../../telemetry/log.js';
-import { headerOf, type Caller } from './caller.js';
+import { headerOf, isAdmin, type Caller } from './caller.js';
 import { createJwksSource } from './jwks-source.js';
 import { createKeyCache } from './key-cache.js';
 import { createRemoteKeyExchange, type KeyExchange } from './key-exchange.js';
 import type { KeyRevocations } from './key-revocations.js';
 import { createServiceFetch } from './service-fetch.js';
 import { fixedServices, type ServiceResolver } from './services.js';
+import { createStandings, withoutAdmin, type AskStanding } from '../identity/standings.js';
 import { createTokenVerifier } from './token-verifier.js';
 
 export interface AuthenticatorDeps {
@@ -23,12 +24,20 @@ export interface AuthenticatorDeps {
   keys?: JWTVerifyGetKey;
   /** Default: the exchange route of the auth service over HTTP */
   exchange?: KeyExchange;
+  /** Default: nobody can be asked, and nobody is an ADMIN here */
+  standing?: AskStanding;
 }
 
 /** A proven caller and the JWT a gateway may send on in place of the credentials it got. */
 export interface Identity {
   caller: Caller;
   internalJwt: string;
+}
+
+/** An identity with what must be known to tell whether it still holds. */
+interface Proven extends Identity {
+  keyHash: string | null;
+  issuedAt: number;
 }
 
 export interface Authenticator {
@@ -53,16 +62,31 @@ export function createAuthenticator(deps: AuthenticatorDeps): Authenticator {
   const exchange = deps.exchange ?? createRemoteKeyExchange(auth);
   const keyCache = createKeyCache(exchange, verifier, revocations, config.auth);
 
-  const byKey = (rawKey: string): Promise<Identity> => {
+  const ask = deps.standing && createStandings(deps.standing);
+
+  const byKey = (rawKey: string): Promise<Proven> => {
     requireKeysEnabled(config);
     return keyCache.identify(rawKey);
   };
-  const byToken = async (token: string): Promise<Identity> => {
-    const { caller, keyHash } = await verifier.verify(token);
-    if (keyHash !== null && keyCache.hasEnded(keyHash)) throw new Problem('UNAUTHENTICATED', 'The API key behind this token was revoked');
-    return { caller, internalJwt: token };
+  const byToken = async (token: string): Promise<Proven> => {
+    const { caller, keyHash, issuedAt } = await verifier.verify(token);
+    if (keyHash !== null && keyCache.hasEnded(keyHash)) throw keyRevoked();
+    if (revocations.tokenEnded(caller.userId, issuedAt)) throw tokenEnded();
+    return { caller, internalJwt: token, keyHash, issuedAt };
   };
-  const identify = async (req: Request): Promise<Identity | null> => {
+  /**
+   * Who it is now. The store is asked before anybody is an ADMIN, whatever the token says, and about everybody while news of
+   * what has ended may not arrive. Nobody else pays for it.
+   */
+  const settled = async ({ caller, internalJwt, keyHash, issuedAt }: Proven): Promise<Caller> => {
+    if (revocations.live && !isAdmin(caller)) return caller;
+    if (!ask) return withoutAdmin(caller);
+    const standing = await ask({ userId: caller.userId, keyHash, issuedAt, token: internalJwt });
+    if (!standing || issuedAt < standing.validAfter) throw tokenEnded();
+    if (standing.keyEnded) throw keyRevoked();
+    return standing.admin ? caller : withoutAdmin(caller);
+  };
+  const prove = async (req: Request): Promise<Proven | null> => {
     const authorization = headerOf(req, 'authorization');
     if (authorization !== undefined) {
       const bearer = /^Bearer +(\S+)$/i.exec(authorization)?.[1];
@@ -73,21 +97,27 @@ export function createAuthenticator(deps: AuthenticatorDeps): Authenticator {
     return rawKey === undefined ? null : byKey(rawKey);
   };
   return {
-    identify,
+    async identify(req) {
+      const proven = await prove(req);
+      return proven && { caller: proven.caller, internalJwt: proven.internalJwt };
+    },
     async required(req, res, next) {
-      const identity = await identify(req);
-      if (!identity) throw new Problem('UNAUTHENTICATED', 'Send a bearer token or an API key');
-      res.locals.caller = identity.caller;
+      const proven = await prove(req);
+      if (!proven) throw new Problem('UNAUTHENTICATED', 'Send a bearer token or an API key');
+      res.locals.caller = await settled(proven);
       next();
     },
     async optional(req, res, next) {
-      const identity = await identify(req);
-      if (identity) res.locals.caller = identity.caller;
+      const proven = await prove(req);
+      if (proven) res.locals.caller = await settled(proven);
       next();
     },
     close: () => keyCache.close(),
   };
 }
+
+const keyRevoked = () => new Problem('UNAUTHENTICATED', 'The API key behind this token was revoked');
+const tokenEnded = () => new Problem('UNAUTHENTICATED', 'The account was changed or ended after this token was issued; log in again');
 
 /** @throws Problem UNAUTHENTICATED while the flag apiKeyValidation is off */
 export function requireKeysEnabled(config: Config): void {

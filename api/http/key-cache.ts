@@ -11,6 +11,10 @@ import type { TokenVerifier } from './token-verifier.js';
 export interface KeyIdentity {
   caller: Caller;
   internalJwt: string;
+  /** Of its secret */
+  keyHash: string;
+  /** When its internal token was made, milliseconds since the epoch */
+  issuedAt: number;
 }
 
 export interface KeyCache {
@@ -62,8 +66,11 @@ export function createKeyCache(
 
   const hasEnded = (secretHash: string): boolean => (endings.get(secretHash) ?? Infinity) <= Date.now();
 
+  /** Whether its owner's account has ended, or lost something, since its token was made. */
+  const ownerEnded = ({ caller, issuedAt }: Entry): boolean => revocations.tokenEnded(caller.userId, issuedAt);
+
   const isUsable = (entry: Entry, secretHash: string, now: number): boolean =>
-    entry.usableUntil > now && (revocations.live || entry.learnedAt + BLIND_MS > now) && !hasEnded(secretHash);
+    entry.usableUntil > now && (revocations.live || entry.learnedAt + BLIND_MS > now) && !hasEnded(secretHash) && !ownerEnded(entry);
 
   const ask = async (rawKey: string, secretHash: string): Promise<Entry | null> => {
     const learnedAt = Date.now();
@@ -72,14 +79,14 @@ export function createKeyCache(
       refused.set(secretHash, true);
       return null;
     }
-    const { caller, expiresAt } = await verifier.verify(answer.token);
+    const { caller, issuedAt, expiresAt } = await verifier.verify(answer.token);
     const left = expiresAt - learnedAt;
     const usableUntil = Math.min(
       learnedAt + config.keyCacheSeconds * 1_000,
       expiresAt - Math.min(10_000, left / 10),
       answer.validUntil ?? Infinity,
     );
-    const entry = { caller, internalJwt: answer.token, learnedAt, usableUntil };
+    const entry = { caller, internalJwt: answer.token, keyHash: secretHash, issuedAt, learnedAt, usableUntil };
     // The answer may be older than an ending that arrived meanwhile; `isUsable` and the caller look at the endings last.
     entries.set(secretHash, entry);
     return entry;
@@ -99,7 +106,7 @@ export function createKeyCache(
         asking.set(secretHash, question);
       }
       const entry = await question;
-      if (!entry || hasEnded(secretHash)) throw refusal(INVALID);
+      if (!entry || hasEnded(secretHash) || ownerEnded(entry)) throw refusal(INVALID);
       return entry;
     },
     close: unsubscribe,

@@ -8,7 +8,17 @@ export interface KeyEnding {
   validUntil: number;
 }
 
-/** The news that a user's memberships are other ones than before. Nothing outlives it but memory, so it is told and not kept. */
+/** The news that tokens of a user have ended: it lost a role, was disabled or enabled again, or is gone. */
+export interface UserEnding {
+  userId: string;
+  /** Milliseconds since the epoch: tokens issued before it are refused, those made from API keys too. NEVER_MS: all are */
+  validAfter: number;
+}
+
+/** Of an account that is disabled or gone; far beyond the life of any token. */
+export const NEVER_MS = Date.UTC(9999, 11, 31);
+
+/** The news that a user's memberships are other ones than before. Only memory outlives it, so it is told and not kept. */
 export interface MembershipChange {
   userId: string;
 }
@@ -20,11 +30,14 @@ export interface KeyRevocationListener {
   interrupted(): void;
 }
 
-/** Carries endings from the auth service to every process that caches keys, within a second. */
+/** Carries the end of authority (keys, accounts, roles, memberships) from where it ends to every process that remembers it, within a second. */
 export interface KeyRevocations {
   publish(endings: readonly KeyEnding[]): Promise<void>;
+  publishUser(ending: UserEnding): Promise<void>;
   /** Returns the function that ends the subscription. */
   subscribe(listener: KeyRevocationListener): () => void;
+  /** Whether a user's token that was issued then (milliseconds since the epoch) has ended with others of the user. */
+  tokenEnded(userId: string, issuedAt: number): boolean;
   /** While false, endings may not arrive, and nothing may be believed for a second or longer. */
   readonly live: boolean;
 }

@@ -4,12 +4,15 @@ import { LRUCache } from 'lru-cache';
 import { z } from 'zod';
 import type { Config } from '../../config.js';
 import { Problem } from '../../contracts/errors.js';
+import { issuedAtMs } from '../identity/issued-at.js';
 import { rolesOfKey, type Caller } from './caller.js';
 
 export interface VerifiedToken {
   caller: Caller;
   /** SHA-256 of the API key's secret the token was made from; null for a login */
   keyHash: string | null;
+  /** Milliseconds since the epoch */
+  issuedAt: number;
   /** Milliseconds since the epoch */
   expiresAt: number;
 }
@@ -70,7 +73,7 @@ async function check(token: string, keys: JWTVerifyGetKey, config: Config['auth'
     const now = Date.now() / 1_000;
     if (claims.exp <= now) throw refused('The token has expired');
     if (claims.iat > now + CLOCK_TOLERANCE_SECONDS) throw refused('The token was issued in the future');
-    return { caller: callerFrom(claims), keyHash: claims.keyHash ?? null, expiresAt: claims.exp * 1_000 };
+    return { caller: callerFrom(claims), keyHash: claims.keyHash ?? null, issuedAt: issuedAtMs(payload), expiresAt: claims.exp * 1_000 };
   } catch (error) {
     throw asProblem(error);
   }

@@ -61,13 +61,13 @@ async function carryOut({ ledger, providers, usage, answer }: Steps, request: Co
 
 const config = loadConfig();
 const log = createLogger(config.logLevel);
-const resources = createResources({ config, log, alone: false });
+const resources = createResources({ config, log });
 const database = resources.database();
 const ledger = createConsumptionLedger(database, { enforceQuota: config.flags.quotaEnforcement });
 const usage = createUsageSink(database);
 const providers = resources.providers();
 const quota = createQuotaStore(database);
-const memberships = resources.memberships();
+const memberships = await resources.memberships();
 const intake = new MemoryIntake();
 const { required } = await resources.authenticator();
 

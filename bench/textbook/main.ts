@@ -20,7 +20,7 @@ const TASK_QUEUE = 'bench-textbook';
 /** openSaga, reservePayment, allocateTokens, capturePayment, completePurchase */
 const ACTIVITIES_OF_A_PURCHASE = 5;
 const config = loadConfig();
-const resources = createResources({ config, log: createLogger('warn'), alone: false });
+const resources = createResources({ config, log: createLogger('warn') });
 const { client, connection, namespace } = await resources.temporal();
 const database = resources.database();
 

@@ -38,7 +38,7 @@ describe('the codec server', function () {
     const port = await freePort();
     const config = pointingAt(loadConfig({ ...settings, LEAKY_CODEC_PORT: String(port) }), auth().url);
     // Neither a database nor Temporal is configured: it needs none.
-    server = await composeCodecServer(createResources({ config, log, alone: false }));
+    server = await composeCodecServer(createResources({ config, log }));
     url = `http://127.0.0.1:${port}`;
   });
   after(() => server.stop());

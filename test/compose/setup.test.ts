@@ -13,7 +13,7 @@ describe('leaky setup', function () {
       LEAKY_TEMPORAL_ADDRESS: await startTestTemporalCluster(),
       LEAKY_TEMPORAL_NAMESPACE: `setup-${Date.now()}`,
     });
-    resources = createResources({ config, log: createLogger('silent'), alone: false });
+    resources = createResources({ config, log: createLogger('silent') });
   });
   after(() => resources.close());
 

@@ -10,7 +10,7 @@ describe('event sinks: straight into the stores', () => {
   let resources: Resources;
   after(() => resources.close());
   const database = withDatabase();
-  before(() => (resources = createResources({ config: loadConfig({ LEAKY_POSTGRES_URL: database().url }), log, alone: false })));
+  before(() => (resources = createResources({ config: loadConfig({ LEAKY_POSTGRES_URL: database().url }), log })));
   eventSinkLaws(() => ({ sinks: resources.events(), database: database().pool }));
 });
 

@@ -24,7 +24,7 @@ describe('Kafka over TLS and with a login', function () {
     ...more,
   });
   async function publishWith(more: Record<string, string>): Promise<void> {
-    const resources = createResources({ config: loadConfig(environment(more)), log, alone: false });
+    const resources = createResources({ config: loadConfig(environment(more)), log });
     try {
       await resources.events().usage.publish([event()]);
     } finally {

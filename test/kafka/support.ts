@@ -88,7 +88,7 @@ async function open(config: Config, environment: Record<string, string>, opened:
       return behind.reduce((sum, { from, to }) => sum + Number(to - from), 0);
     },
     resources(changes = {}) {
-      const resources = createResources({ config: loadConfig({ ...environment, ...changes }), log, alone: false });
+      const resources = createResources({ config: loadConfig({ ...environment, ...changes }), log });
       opened.push(resources);
       return resources;
     },

@@ -38,7 +38,6 @@ export function withClusterNamespace(name: string): () => ClusterNamespace {
     const resources = createResources({
       config: loadConfig({ ...admin, LEAKY_TEMPORAL_NAMESPACE: name }),
       log: createLogger('silent'),
-      alone: false,
     });
     await setUp(resources, () => undefined).finally(() => resources.close());
     namespace = {

@@ -21,7 +21,7 @@ describe('leaky setup on a server with mutual TLS and permissions', function () 
   /** The lines it says, and the error it ends with. */
   async function setUpWith(permissions: string[], more: Record<string, string> = {}) {
     const config = loadConfig({ ...(await server.environment(...permissions)), ...more });
-    const resources: Resources = createResources({ config, log: createLogger('silent'), alone: false });
+    const resources: Resources = createResources({ config, log: createLogger('silent') });
     const lines: string[] = [];
     try {
       await setUp(resources, (line) => lines.push(line));

@@ -24,7 +24,7 @@ describe('versions of workers, on a cluster', function () {
   after(() => Promise.all(opened.map((resources) => resources.close())));
 
   const operator = (buildId: string): Resources => {
-    const resources = createResources({ config: cluster().config(versioned(buildId)), log: createLogger('silent'), alone: false });
+    const resources = createResources({ config: cluster().config(versioned(buildId)), log: createLogger('silent') });
     opened.push(resources);
     return resources;
   };

@@ -72,13 +72,18 @@ LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
     INSERT INTO user_endings (user_id, valid_after) VALUES (p_user_id, p_valid_after)
     ON CONFLICT (user_id) DO UPDATE SET valid_after = excluded.valid_after, recorded_at = clock_timestamp()
     RETURNING user_id, valid_after)
-  SELECT pg_notify('leaky_key_endings', 'user:' || user_id || ' ' || ceil(extract(epoch FROM valid_after) * 1000)::bigint) FROM recorded;
+  SELECT pg_notify('leaky_key_endings', 'user:' || user_id || ' ' || floor(extract(epoch FROM valid_after) * 1000)::bigint) FROM recorded;
+$$;
+
+-- Tokens tell their time of issue to the millisecond: one made in this very millisecond ends too, and so do those made since the last time.
+CREATE FUNCTION tokens_end_now(p_last timestamptz) RETURNS timestamptz LANGUAGE sql VOLATILE AS $$
+  SELECT greatest(date_trunc('milliseconds', clock_timestamp()), date_trunc('milliseconds', p_last)) + interval '1 millisecond';
 $$;
 
 -- Enabled again, the account needs new tokens: those from before do not come back to life.
 CREATE FUNCTION users_enable() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  NEW.tokens_valid_after := clock_timestamp();
+  NEW.tokens_valid_after := tokens_end_now(OLD.tokens_valid_after);
   RETURN NEW;
 END $$;
 CREATE TRIGGER users_enable BEFORE UPDATE OF disabled_at ON users
@@ -106,7 +111,7 @@ CREATE TRIGGER users_announce_end AFTER DELETE ON users FOR EACH ROW EXECUTE FUN
 CREATE FUNCTION user_roles_announce() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 BEGIN
-  UPDATE users SET tokens_valid_after = clock_timestamp() WHERE id = OLD.user_id;
+  UPDATE users SET tokens_valid_after = tokens_end_now(tokens_valid_after) WHERE id = OLD.user_id;
   RETURN NULL;
 END $$;
 CREATE TRIGGER user_roles_announce AFTER DELETE OR UPDATE ON user_roles FOR EACH ROW EXECUTE FUNCTION user_roles_announce();
