@@ -117,6 +117,15 @@ export const LAWS: readonly Law[] = [
                  OR consumed_total > purchased_total + granted_total`,
   },
   {
+    invariant: 5,
+    law: 'a quota window has no more allowance, left and held, than it was granted',
+    breaks: `SELECT ${POOL_ID} FROM pools p LEFT JOIN (
+               SELECT CASE WHEN org_id IS NULL THEN 'user' ELSE 'org' END AS owner_kind, coalesce(org_id, user_id) AS owner_id, provider,
+                      window_no, sum(held_allowance) AS held FROM consumptions WHERE state = 'HELD' GROUP BY 1, 2, 3, 4
+             ) AS h USING (owner_kind, owner_id, provider, window_no)
+              WHERE p.allowance_remaining + coalesce(h.held, 0) > greatest(p.window_allowance, p.allowance)`,
+  },
+  {
     invariant: 6,
     law: 'what was answered with success is charged in the ledger and keeps its answer',
     // No entry is a charge of nothing: without quota enforcement a caller needs no pool.

@@ -69,6 +69,11 @@ describe('audit', function () {
       () => [`UPDATE pools SET reserved = reserved + 1, purchased_remaining = purchased_remaining - 1`, []],
       () => [`UPDATE pools SET reserved = reserved - 1, purchased_remaining = purchased_remaining + 1`, []],
     ],
+    [
+      'no more allowance, left and held, than it was granted',
+      () => [`UPDATE pools SET allowance_remaining = allowance_remaining + 1, purchased_remaining = purchased_remaining - 1`, []],
+      () => [`UPDATE pools SET allowance_remaining = allowance_remaining - 1, purchased_remaining = purchased_remaining + 1`, []],
+    ],
     ['pending allocations', () => [`UPDATE pools SET pending = pending + 1`, []], () => [`UPDATE pools SET pending = pending - 1`, []]],
     [
       'a captured payment has its tokens posted',

@@ -11,14 +11,6 @@ UPDATE quota_policies
 UPDATE quota_policies
    SET custom = jsonb_set(custom, '{cap}', '1000000000000') WHERE (custom ->> 'cap')::numeric > 1000000000000;
 
--- The largest allowance that was in force in this window, which is what the window was granted: a tier that is lowered and
--- raised again grants nothing twice. Never below `allowance`: a process of the release before raises only that.
-ALTER TABLE pools ADD COLUMN window_allowance bigint NOT NULL DEFAULT 0;
-UPDATE pools
-   SET window_allowance = greatest(least(allowance, 1000000000000), least(allowance_remaining, 1000000000000)),
-       allowance = least(allowance, 1000000000000), cap = least(cap, 1000000000000)
- WHERE allowance > 0 OR allowance_remaining > 0 OR cap > 1000000000000;
-
 -- Pools whose sums cannot be read (an allowance of 2^53 - 1, granted twice): what is too much was never usable. It is taken
 -- back from the grants, first what is left of it, then what has expired, and the entries say so by a reversal.
 WITH excess AS (
@@ -41,6 +33,21 @@ INSERT INTO ledger_entries (ref_id, kind, owner_kind, owner_id, provider, allowa
 SELECT r.ref_id, 'grant', r.owner_kind, r.owner_id, r.provider, -r.unspent - r.expired, -r.bought FROM reversal r
 UNION ALL
 SELECT r.ref_id, 'expire', r.owner_kind, r.owner_id, r.provider, -r.expired, 0 FROM reversal r WHERE r.expired > 0;
+
+-- The largest allowance that was in force in this window, which is what the window was granted: a tier that is lowered and
+-- raised again grants nothing twice. Never below `allowance`: a process of the release before raises only that.
+ALTER TABLE pools ADD COLUMN window_allowance bigint NOT NULL DEFAULT 0;
+UPDATE pools
+   SET allowance = least(allowance, 1000000000000), cap = least(cap, 1000000000000),
+       window_allowance = greatest(least(allowance, 1000000000000), allowance_remaining)
+ WHERE allowance > 0 OR allowance_remaining > 0 OR cap > 1000000000000;
+-- What was granted before a tier was lowered is known only as far as it is left or held.
+UPDATE pools p
+   SET window_allowance = greatest(p.window_allowance, p.allowance_remaining + h.tokens)
+  FROM (SELECT CASE WHEN c.org_id IS NULL THEN 'user' ELSE 'org' END AS owner_kind, coalesce(c.org_id, c.user_id) AS owner_id, c.provider,
+               c.window_no, sum(c.held_allowance) AS tokens
+          FROM consumptions c WHERE c.state = 'HELD' GROUP BY 1, 2, 3, 4) AS h
+ WHERE (p.owner_kind, p.owner_id, p.provider, p.window_no) = (h.owner_kind, h.owner_id, h.provider, h.window_no);
 
 -- By `balanced` no other column, and no sum of columns that a reader makes, is larger than this one: all are below 2^53.
 ALTER TABLE pools ADD CONSTRAINT readable CHECK (purchased_total + granted_total + pending <= 9007199254740991);
