@@ -36,7 +36,10 @@ export async function run(args: readonly string[]): Promise<void> {
       .description(`only ${description}`)
       .action(guarded(async (config) => runAlone(config, name, await load())));
   }
-  program.command('migrate').description('bring the database schema up to date and end').action(guarded(migrateOnly));
+  program
+    .command('migrate')
+    .description('bring the database schema up to date, set the rights of the roles of the services, and end')
+    .action(guarded(migrateOnly));
   program
     .command('setup')
     .description('make what Temporal, Kafka and Cassandra need, as far as configured: namespace, topics, keyspace; and end')
@@ -147,9 +150,16 @@ async function runAlone(config: Config, name: string, part: Compose): Promise<vo
 }
 
 async function migrateOnly(config: Config): Promise<void> {
-  const [{ migrate }, { databaseUrl }] = await Promise.all([import('./adapters/postgres/migrate.js'), import('./compose/resources.js')]);
-  const applied = await migrate(databaseUrl(config));
-  process.stdout.write(applied.length > 0 ? `Applied: ${applied.join(', ')}\n` : 'The schema is up to date\n');
+  const [{ migrate }, { grantRoles }, { databaseUrl }] = await Promise.all([
+    import('./adapters/postgres/migrate.js'),
+    import('./adapters/postgres/grants.js'),
+    import('./compose/resources.js'),
+  ]);
+  const url = databaseUrl(config);
+  const applied = await migrate(url);
+  print(applied.length > 0 ? `Applied: ${applied.join(', ')}` : 'The schema is up to date');
+  const roles = await grantRoles(url);
+  if (roles.length > 0) print(`Rights of ${roles.join(', ')} are set`);
 }
 
 const print = (line: string): void => void process.stdout.write(`${line}\n`);

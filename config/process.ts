@@ -5,6 +5,10 @@ import type { Rule } from './rules.js';
 
 export const schema = {
   LEAKY_CONFIG_FILE: z.string().optional().describe('YAML file with any of these variables; the environment goes before it'),
+  LEAKY_SECRETS_DIR: z
+    .string()
+    .optional()
+    .describe('Folder whose files are settings by their names, as container engines mount secrets; the environment goes before it'),
   LEAKY_CONFIG_KEY: secret(
     z.string().optional().describe('id:64 hex digits, comma-separated: the keys of encrypted values (enc:v1:…); the first one encrypts'),
   ),

@@ -1,3 +1,4 @@
+import type { ServiceRole } from '../adapters/postgres/grants.js';
 import type { Secrets } from '../embedded/secrets.js';
 import type { StackOptions } from './start.js';
 
@@ -7,6 +8,13 @@ export interface Addresses {
   kafka: string;
   cassandra: string;
   temporal: string;
+}
+
+/** Each service as a role of its own in the database; `leaky migrate` gives it what it needs. */
+export function asRole(postgresUrl: string, role: ServiceRole): string {
+  const url = new URL(postgresUrl);
+  url.username = role;
+  return url.href;
 }
 
 /** Switches every real part on. Only the auth service gets the master key and the administrator's password. */
@@ -34,12 +42,13 @@ export function environments({ ports, environment }: StackOptions, addresses: Ad
     LEAKY_KAFKA_MIN_INSYNC_REPLICAS: '1',
     LEAKY_CASSANDRA_CONTACT_POINTS: addresses.cassandra,
   };
+  const as = (role: ServiceRole): NodeJS.ProcessEnv => ({ ...common, LEAKY_POSTGRES_URL: asRole(addresses.postgresUrl, role) });
   const auth: NodeJS.ProcessEnv = {
     LEAKY_MASTER_KEY: secrets.masterKey,
     LEAKY_ADMIN_USERNAME: secrets.adminUsername,
     LEAKY_ADMIN_PASSWORD: secrets.adminPassword,
-    ...common,
+    ...as('leaky_auth'),
   };
-  const tokens = (port: number): NodeJS.ProcessEnv => ({ ...common, LEAKY_TOKENS_PORT: String(port) });
-  return { common, auth, tokens };
+  const tokens = (port: number): NodeJS.ProcessEnv => ({ ...as('leaky_tokens'), LEAKY_TOKENS_PORT: String(port) });
+  return { common, auth, tokens, analytics: as('leaky_analytics'), worker: as('leaky_worker'), gateway: as('leaky_gateway') };
 }

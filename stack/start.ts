@@ -4,6 +4,7 @@ import { lockDataDir, type DataLock } from '../embedded/lock.js';
 import { makePrivate, writePrivately } from '../embedded/private-folder.js';
 import { requireFreePorts } from '../embedded/ports.js';
 import { loadSecrets, type Secrets } from '../embedded/secrets.js';
+import { createRoles } from './roles.js';
 import { environments, type Addresses } from './environments.js';
 import { portUses, type StackPorts } from './ports.js';
 import { install, startByScript, startDatabase, type RunningServer, type ScriptName } from './servers.js';
@@ -80,6 +81,7 @@ class Starting {
     const addresses = await this.step('PostgreSQL, Redis, Kafka, Cassandra, Temporal', () => this.startServers(secrets));
     const envs = environments(this.options, addresses, secrets);
     await this.step('Schema, namespace, topics, keyspace', async () => {
+      await createRoles(addresses.postgresUrl);
       await runToEnd('migrate', envs.common, this.log('migrate'));
       await runToEnd('setup', envs.common, this.log('setup'));
     });
@@ -88,10 +90,10 @@ class Starting {
     await this.startTogether('Two token services, analytics, worker', [
       this.service('tokens-1', 'tokens', ports.tokens[0], envs.tokens(ports.tokens[0])),
       this.service('tokens-2', 'tokens', ports.tokens[1], envs.tokens(ports.tokens[1])),
-      this.service('analytics', 'analytics', ports.analytics, envs.common),
-      this.service('worker', 'worker', ports.worker, envs.common),
+      this.service('analytics', 'analytics', ports.analytics, envs.analytics),
+      this.service('worker', 'worker', ports.worker, envs.worker),
     ]);
-    await this.startTogether('Gateway', [this.service('gateway', 'gateway', ports.gateway, envs.common)]);
+    await this.startTogether('Gateway', [this.service('gateway', 'gateway', ports.gateway, envs.gateway)]);
     return {
       dataDir,
       ports,

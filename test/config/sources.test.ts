@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { ConfigError, explainConfig, loadConfig, readConfig } from '../../config.js';
 import { encrypt, parseKeys } from '../../config/encryption.js';
@@ -61,6 +61,21 @@ LEAKY_POSTGRES_URL:
     assert.equal(loadConfig({ LEAKY_CONFIG_FILE: file(`LEAKY_ADMIN_PASSWORD_FILE: ${password}`) }).auth.adminPassword, '  p4ss word');
     const fromEnvironment = { LEAKY_CONFIG_FILE: file(`LEAKY_ADMIN_PASSWORD_FILE: ${password}`), LEAKY_ADMIN_PASSWORD: 'the other one' };
     assert.equal(loadConfig(fromEnvironment).auth.adminPassword, 'the other one');
+  });
+
+  it('come from a folder of secrets by the names of its files, after the environment and before the file', () => {
+    const secrets = path.join(folder, 'secrets');
+    mkdirSync(path.join(secrets, '..2026_data'), { recursive: true });
+    writeFileSync(path.join(secrets, 'LEAKY_ADMIN_PASSWORD'), 'mounted\n-pass\n');
+    writeFileSync(path.join(secrets, 'LEAKY_MASTER_KEY'), 'ab'.repeat(32));
+    const LEAKY_CONFIG_FILE = file(`LEAKY_ADMIN_PASSWORD: of the file\nLEAKY_JWT_ISSUER: me`);
+    const config = loadConfig({ LEAKY_SECRETS_DIR: secrets, LEAKY_CONFIG_FILE });
+    assert.deepEqual([config.auth.adminPassword, config.auth.issuer], ['mounted\n-pass', 'me']);
+    assert.ok(config.secrets.includes('ab'.repeat(32)));
+    assert.equal(loadConfig({ LEAKY_SECRETS_DIR: secrets, LEAKY_ADMIN_PASSWORD: 'environment' }).auth.adminPassword, 'environment');
+    writeFileSync(path.join(secrets, 'LEAKY_ADMIN_PASWORD'), 'x');
+    assert.match(faultsOf({ LEAKY_SECRETS_DIR: secrets }), /LEAKY_ADMIN_PASWORD: no such variable; did you mean LEAKY_ADMIN_PASSWORD\? \(/);
+    assert.match(faultsOf({ LEAKY_SECRETS_DIR: '/nowhere' }), /LEAKY_SECRETS_DIR: ENOENT/);
   });
 
   it('may be encrypted, each for its own variable', () => {

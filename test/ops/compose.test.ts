@@ -1,11 +1,15 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { copyFileSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseEnv } from 'node:util';
 import { parse } from 'yaml';
-import { readConfig } from '../../config.js';
+import { PostgresClient } from '../../adapters/postgres/client.js';
+import { SERVICE_ROLES, grantRoles } from '../../adapters/postgres/grants.js';
+import { migrate } from '../../adapters/postgres/migrate.js';
+import { readConfig, requireFor } from '../../config.js';
 import { projectRoot } from '../../root.js';
+import { administer, startTestPostgres } from '../support/postgres.js';
 import { temporaryFolder } from '../support/servers.js';
 import { isPinned, isSecret, portOf, read, unknown, version } from './settings.js';
 import { INSTALL_TIMEOUT_MS, installTools, tool } from './tools.js';
@@ -17,6 +21,8 @@ interface Service {
   restart?: string;
   profiles?: string[];
   environment?: Record<string, string>;
+  env_file?: { path: string; required: boolean }[];
+  secrets?: { source: string; target?: string }[];
   ports?: { host_ip?: string; published: string; target: number }[];
   depends_on?: Record<string, { condition: string }>;
   healthcheck?: { disable?: boolean };
@@ -29,17 +35,37 @@ interface Service {
 interface Model {
   services: Record<string, Service>;
   networks: Record<string, { internal?: boolean }>;
+  secrets: Record<string, { file: string }>;
 }
 
-/** An .env as a person would make it. */
-function makeEnv(): { file: string; variables: Record<string, string>; again: number | null } {
-  const file = path.join(temporaryFolder('env'), '.env');
-  const make = () => spawnSync(process.execPath, [path.join(projectRoot, 'scripts/make-env.mjs'), file]).status;
+interface MadeEnv {
+  file: string;
+  variables: Record<string, string>;
+  /** Where the secrets are, and each of them by its name */
+  folder: string;
+  secrets: Record<string, string>;
+  again: number | null;
+}
+
+/** An .env with its secrets as a person would make them. */
+function makeEnv(): MadeEnv {
+  const parent = temporaryFolder('env');
+  const [file, folder] = [path.join(parent, '.env'), path.join(parent, 'secrets')];
+  const make = () => spawnSync(process.execPath, [path.join(projectRoot, 'scripts/make-env.mjs'), parent]).status;
+  const made = () => Object.fromEntries(readdirSync(folder).map((name) => [name, readFileSync(path.join(folder, name), 'utf8')]));
   assert.equal(make(), 0);
-  const before = readFileSync(file, 'utf8');
+  const [before, secrets] = [readFileSync(file, 'utf8'), made()];
   const again = make();
   assert.equal(readFileSync(file, 'utf8'), before);
-  return { file, variables: parseEnv(before) as Record<string, string>, again };
+  assert.deepEqual(made(), secrets);
+  return { file, variables: parseEnv(before) as Record<string, string>, folder, secrets, again };
+}
+
+/** What the container of a service finds where LEAKY_SECRETS_DIR looks. */
+function mounted({ secrets = [] }: Service, { folder }: MadeEnv): string {
+  const directory = temporaryFolder('mounted');
+  for (const { source, target } of secrets) copyFileSync(path.join(folder, source), path.join(directory, target ?? source));
+  return directory;
 }
 
 /** `${NAME:-default}` and `${NAME:?message}` as in Compose; its parser alone has nothing to read variables from. */
@@ -86,7 +112,9 @@ describe('docker-compose.yml', function () {
   it('says how to get the secrets when they are missing', async () => {
     const { code, stderr } = await tool('compose-spec', ['docker-compose.yml']);
     assert.notEqual(code, 0);
-    assert.match(stderr, /LEAKY_MASTER_KEY is missing a value: run node scripts\/make-env.mjs/);
+    assert.match(stderr, /LEAKY_PAYMENTS is missing a value/);
+    for (const [name, { file }] of Object.entries(model.secrets)) assert.equal(path.basename(file), name);
+    assert.deepEqual(Object.keys(env.secrets).sort(), Object.keys(model.secrets).sort(), 'make-env writes them all, and no other');
   });
 
   it('pins every image, and ours to the version of the package', () => {
@@ -114,10 +142,91 @@ describe('docker-compose.yml', function () {
   });
 
   it('gives our services settings that the configuration knows and takes', () => {
-    for (const [name, { environment = {} }] of ours()) {
+    for (const [name, service] of ours()) {
+      const { environment = {}, secrets = [] } = service;
       assert.deepEqual(unknown(Object.keys(environment)), [], name);
-      assert.deepEqual(readConfig(environment).warnings, [], name);
+      const folder = mounted(service, env);
+      const given = secrets.length > 0 ? { ...environment, LEAKY_SECRETS_DIR: folder } : environment;
+      const { config, warnings } = readConfig(given);
+      assert.deepEqual(warnings, [], name);
+      if (['tokens', 'worker'].includes(name)) requireFor(config, 'providers', 'payments');
+      for (const { target } of secrets) assert.ok(target && isSecret(target), `${name}: ${target}`);
     }
+  });
+
+  it('lets every setting be made, for all services, in one file', () => {
+    for (const [name, { env_file }] of ours())
+      assert.deepEqual(
+        env_file?.map((each) => path.basename(each.path)),
+        ['settings.env'],
+        name,
+      );
+  });
+
+  it('has secrets in files only, and for each service a role of its own in the database', () => {
+    for (const [name, { environment = {} }] of services) {
+      const told = Object.entries(environment).filter(([variable]) => isSecret(variable) || /PASSWORD|PWD|_TOKEN$|AUTH$/.test(variable));
+      for (const [variable, value] of told)
+        assert.match(value, /^(?:\/run\/secrets\/[\w-]+|postgres:\/\/\w+@postgres:5432\/leaky)$/, `${name}: ${variable}`);
+    }
+    const roles = ours().flatMap(([name, { environment = {} }]) => {
+      const url = environment['LEAKY_POSTGRES_URL'];
+      return url ? [[name, new URL(url).username]] : [];
+    });
+    assert.deepEqual(Object.fromEntries(roles), {
+      gateway: 'leaky_gateway',
+      auth: 'leaky_auth',
+      tokens: 'leaky_tokens',
+      analytics: 'leaky_analytics',
+      worker: 'leaky_worker',
+      migrate: 'leaky_owner',
+    });
+    assert.deepEqual(
+      Object.values(Object.fromEntries(roles))
+        .filter((role) => role !== 'leaky_owner')
+        .sort(),
+      [...SERVICE_ROLES].sort(),
+    );
+  });
+
+  it('keeps the gateway, which callers reach, off the networks of the brokers, of Cassandra and of Temporal', () => {
+    const networksOf = (name: string) => Object.keys(model.services[name]?.networks ?? {});
+    for (const server of ['kafka', 'cassandra', 'temporal', 'temporal-postgres'])
+      for (const open of ['gateway', 'auth', 'codec', 'stubs'])
+        assert.deepEqual(
+          networksOf(server).filter((network) => networksOf(open).includes(network)),
+          [],
+          `${open} and ${server}`,
+        );
+  });
+
+  it('makes the roles of the database by statements that PostgreSQL takes, and their owner can migrate', async () => {
+    const stand = temporaryFolder('psql');
+    writeFileSync(path.join(stand, 'psql'), '#!/bin/sh\ncat\n', { mode: 0o755 });
+    const script = path.join(projectRoot, 'ops/postgres/roles.sh');
+    const { status, stdout } = spawnSync('bash', [script], {
+      encoding: 'utf8',
+      env: { PATH: `${stand}:${process.env.PATH}`, SECRETS: env.folder, POSTGRES_USER: 'postgres' },
+    });
+    assert.equal(status, 0);
+    const server = await startTestPostgres();
+    const database = `leaky_${Date.now()}`;
+    const statements = stdout.split('\n').filter(Boolean);
+    await administer(server, ...statements.map((statement) => statement.replace(/DATABASE leaky\b/, `DATABASE ${database}`)));
+    const url = new URL(server);
+    url.pathname = database;
+    [url.username, url.password] = ['leaky_owner', env.secrets['db-owner-password'] ?? ''];
+    assert.ok((await migrate(url.href)).length > 0);
+    assert.deepEqual(await grantRoles(url.href), [...SERVICE_ROLES].sort());
+    [url.username, url.password] = ['leaky_tokens', env.secrets['db-tokens-password'] ?? ''];
+    const service = new PostgresClient({ connectionString: url.href });
+    await service.connect();
+    await service.query('SELECT * FROM pools').finally(() => service.end());
+    // Roles are the whole server's, which other tests use.
+    const inside = new URL(server);
+    inside.pathname = database;
+    await administer(inside.href, ...['leaky_owner', ...SERVICE_ROLES].map((role) => `DROP OWNED BY ${role} CASCADE`));
+    await administer(server, `DROP DATABASE ${database}`, ...['leaky_owner', ...SERVICE_ROLES].map((role) => `DROP ROLE ${role}`));
   });
 
   it('agrees with the configuration on names and ports', () => {
@@ -154,7 +263,7 @@ describe('docker-compose.yml', function () {
       published.filter(({ host_ip }) => host_ip !== '127.0.0.1'),
       [],
     );
-    for (const name of ['app', 'data', 'temporal']) assert.equal(model.networks[name]?.internal, true, name);
+    for (const name of ['app', 'data', 'events', 'engine', 'temporal']) assert.equal(model.networks[name]?.internal, true, name);
   });
 
   it('runs our containers without rights and with nothing to write on', () => {
@@ -174,24 +283,20 @@ describe('docker-compose.yml', function () {
     }
   });
 
-  it('has no password of its own: all of them differ from one .env to the next', async () => {
-    const other = await resolved(makeEnv().variables);
-    const passwords = services.flatMap(([name, { environment = {} }]) =>
-      Object.keys(environment)
-        .filter((variable) => isSecret(variable) || /PASSWORD|PWD|REDISCLI_AUTH/.test(variable))
-        .filter((variable) => !/_(API_KEY)$/.test(variable))
-        .map((variable) => [name, variable] as const),
-    );
-    assert.ok(passwords.length > 20);
-    for (const [name, variable] of passwords) {
-      const [one, two] = [model, other].map(({ services: all }) => all[name]?.environment?.[variable]);
-      assert.ok(one && one.length >= 16 && one !== two, `${name}: ${variable}`);
+  it('has no password of its own: all of them differ from one make-env to the next', () => {
+    const other = makeEnv().secrets;
+    const passwords = Object.keys(env.secrets).filter((name) => !name.endsWith('api-key'));
+    assert.ok(passwords.length > 15);
+    for (const name of passwords) {
+      const [one, two] = [env.secrets[name], other[name]];
+      assert.ok(one && one.length >= 16 && one !== two, name);
     }
   });
 
   describe('make-env', () => {
-    it('writes a file that only its owner reads, and never over another one', () => {
+    it('writes what only its owner reads, and never over another one', () => {
       assert.equal(statSync(env.file).mode & 0o777, 0o600);
+      assert.equal(statSync(env.folder).mode & 0o777, 0o700);
       assert.equal(env.again, 1);
     });
 
@@ -200,8 +305,13 @@ describe('docker-compose.yml', function () {
         Object.entries(env.variables).filter(([, value]) => value === ''),
         [],
       );
-      assert.equal(spawnSync('git', ['check-ignore', '--no-index', '-q', '.env'], { cwd: projectRoot }).status, 0);
-      assert.match(read('.dockerignore'), /^\.env$/m);
+      assert.deepEqual(
+        Object.keys(env.secrets).filter((name) => env.secrets[name] === ''),
+        ['stripe-api-key'],
+      );
+      for (const name of ['.env', 'settings.env', 'secrets/db-owner-password'])
+        assert.equal(spawnSync('git', ['check-ignore', '--no-index', '-q', name], { cwd: projectRoot }).status, 0, name);
+      for (const name of [/^\.env$/m, /^settings\.env$/m, /^secrets$/m]) assert.match(read('.dockerignore'), name);
     });
   });
 });

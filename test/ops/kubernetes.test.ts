@@ -3,7 +3,7 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { parseAllDocuments } from 'yaml';
-import { loadConfig, readConfig } from '../../config.js';
+import { loadConfig, readConfig, requireFor } from '../../config.js';
 import { TASK_QUEUES } from '../../contracts/temporal.js';
 import { projectRoot } from '../../root.js';
 import { temporaryFolder } from '../support/servers.js';
@@ -45,12 +45,24 @@ describe('ops/k8s', function () {
     builds.flatMap((build) =>
       ['Deployment', 'Job']
         .flatMap((kind) => of(build, kind))
-        .map((object) => ({ build, name: object.metadata.name, spec: object.spec.template.spec })),
+        .map((object) => ({ build, name: object.metadata.name as string, spec: object.spec.template.spec })),
     );
   const containers = (builds: readonly string[]) =>
     pods(builds).flatMap(({ build, name, spec }) =>
-      [...(spec.initContainers ?? []), ...spec.containers].map((container: Manifest) => ({ build, name, container })),
+      [...(spec.initContainers ?? []), ...spec.containers].map((container: Manifest) => ({ build, name, spec, container })),
     );
+  /** The files that a container finds where LEAKY_SECRETS_DIR looks: the name of each is that of a setting. */
+  const secretsOf = (spec: Manifest, container: Manifest): { name: string; key: string; from: string; optional: boolean }[] => {
+    const folder = (container.env ?? []).find(({ name }: Manifest) => name === 'LEAKY_SECRETS_DIR')?.value;
+    const mounts = (container.volumeMounts ?? []).filter(({ mountPath }: Manifest) => mountPath === folder);
+    return mounts.flatMap((mount: Manifest) => {
+      assert.equal(mount.readOnly, true);
+      const volume = spec.volumes.find(({ name }: Manifest) => name === mount.name);
+      return volume.projected.sources.flatMap(({ secret }: Manifest) =>
+        secret.items.map((item: Manifest) => ({ name: item.path, key: item.key, from: secret.name, optional: secret.optional === true })),
+      );
+    });
+  };
   const settings = (build: string): Record<string, string> =>
     of(build, 'ConfigMap').find(({ metadata }) => metadata.name.startsWith('leaky-config-'))?.data;
 
@@ -174,15 +186,43 @@ describe('ops/k8s', function () {
   });
 
   it('gives every container settings that the configuration knows and takes', () => {
-    for (const { build, name, container } of containers([...SERVICES, ...JOBS])) {
+    for (const { build, name, spec, container } of containers([...SERVICES, ...JOBS])) {
       const env: Manifest[] = container.env ?? [];
       const map = container.envFrom === undefined ? {} : settings(build);
       for (const { configMapRef } of container.envFrom ?? []) named(build, 'ConfigMap', configMapRef.name);
-      assert.deepEqual(unknown([...Object.keys(map), ...env.map((variable) => variable.name)]), [], `${build}: ${name}`);
-      const required = env.filter((variable) => variable.value !== undefined || variable.valueFrom.secretKeyRef.optional !== true);
-      const secrets = Object.fromEntries(required.map((variable) => [variable.name, variable.value ?? standIn(variable.name)]));
-      const { warnings } = readConfig({ ...map, ...secrets, LEAKY_STRIPE_API_KEY: standIn('LEAKY_STRIPE_API_KEY') });
-      assert.deepEqual(warnings, [], `${build}: ${name}`);
+      const secrets = secretsOf(spec, container);
+      assert.deepEqual(
+        unknown([...Object.keys(map), ...env.map((variable) => variable.name), ...secrets.map((secret) => secret.name)]),
+        [],
+      );
+      for (const given of [secrets, secrets.filter(({ optional }) => !optional)]) {
+        const folder = temporaryFolder('mounted');
+        for (const secret of given) writeFileSync(path.join(folder, secret.name), standIn(secret.name));
+        const login = given.some((secret) => secret.name === 'LEAKY_KAFKA_SASL_USERNAME') && {
+          LEAKY_KAFKA_SASL_MECHANISM: 'scram-sha-512',
+        };
+        const { config, warnings } = readConfig({ ...map, ...login, ...(secrets.length > 0 && { LEAKY_SECRETS_DIR: folder }) });
+        assert.deepEqual(warnings, [], `${build}: ${name}`);
+        const does = ['tokens', 'worker'].includes(container.args[0]) && given === secrets;
+        if (does) requireFor(config, 'providers', ...(container.args[0] === 'worker' ? (['payments'] as const) : []));
+      }
+    }
+  });
+
+  it('gives each service a role of its own in the database', () => {
+    for (const { build, name, spec, container } of containers([...SERVICES, ...JOBS])) {
+      const database = secretsOf(spec, container).filter((secret) => secret.name === 'LEAKY_POSTGRES_URL');
+      const [command] = container.args;
+      const has = ['gateway', 'auth', 'tokens', 'analytics', 'worker'].includes(command)
+        ? [`${command}-url`]
+        : command === 'migrate'
+          ? ['owner-url']
+          : [];
+      assert.deepEqual(
+        database.map(({ key }) => key),
+        has,
+        `${build}: ${name}`,
+      );
     }
   });
 
@@ -204,12 +244,11 @@ describe('ops/k8s', function () {
     }
   });
 
-  it('has secrets by reference only', () => {
+  it('has secrets by reference only, and as files', () => {
     for (const build of BUILDS) assert.deepEqual(of(build, 'Secret'), []);
     for (const { build, name, container } of containers([...SERVICES, ...JOBS, 'stubs'])) {
-      for (const variable of container.env ?? []) {
-        if (isSecret(variable.name)) assert.ok(variable.valueFrom?.secretKeyRef, `${build}: ${name}: ${variable.name}`);
-      }
+      const told = (container.env ?? []).map((variable: Manifest) => variable.name).filter(isSecret);
+      assert.deepEqual(told, [], `${build}: ${name}: secrets are files`);
     }
     for (const build of [...SERVICES, ...JOBS]) assert.deepEqual(Object.keys(settings(build)).filter(isSecret), []);
   });
@@ -290,6 +329,16 @@ describe('ops/k8s', function () {
         .map((to) => `${from} → ${to}`),
     );
     assert.deepEqual(flows.sort(), wanted.sort());
+    const reachable = (name: string) =>
+      of('base', 'NetworkPolicy')
+        .filter(({ spec }) => spec.podSelector.matchExpressions?.some(({ values }: Manifest) => values.includes(name)))
+        .flatMap(({ spec }) => spec.egress ?? [])
+        .filter(({ to }) => to.some(({ namespaceSelector }: Manifest) => namespaceSelector?.matchLabels['leaky-tokens/role'] === 'backing'))
+        .flatMap(({ ports }) => ports.map(({ port }: Manifest) => port));
+    assert.deepEqual(reachable('api-gateway'), [5432, 6379], 'neither brokers nor Cassandra nor Temporal');
+    assert.deepEqual(reachable('auth-service'), [5432, 6379]);
+    assert.deepEqual(reachable('token-service'), [5432, 6379, 7233, 9092, 9093]);
+    assert.deepEqual(reachable('codec-server'), []);
     assert.deepEqual(named('base', 'NetworkPolicy', 'default-deny').spec, { podSelector: {}, policyTypes: ['Ingress', 'Egress'] });
     for (const caller of ['token-service', 'worker']) {
       assert.ok(mayReach(of('overlays/small', 'NetworkPolicy'), caller, 'provider-stubs', portOf('stubs')), caller);

@@ -89,7 +89,8 @@ function databaseUrl(server: string, name: string): string {
   return url.href;
 }
 
-async function administer(server: string, ...statements: string[]): Promise<void> {
+/** Statements that are nobody's business but the superuser's. */
+export async function administer(server: string, ...statements: string[]): Promise<void> {
   const client = new pg.Client({ connectionString: server });
   await client.connect();
   try {
