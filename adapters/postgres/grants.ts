@@ -9,7 +9,7 @@ type Rights = string;
 
 const ALL: Rights = 'siud';
 /** The columns of accounts that are no secret; a password's hash is the auth service's alone. */
-const WHO = 's(id,username,disabled_at)';
+const WHO = 's(id,username,disabled_at,tokens_valid_after)';
 
 /** What each role may do with each table. A table without a row here is nobody's: a test says so. */
 export const GRANTS: Readonly<Record<string, Partial<Record<ServiceRole, Rights>>>> = {
@@ -21,6 +21,9 @@ export const GRANTS: Readonly<Record<string, Partial<Record<ServiceRole, Rights>
   api_keys: { leaky_auth: ALL },
   api_key_endings: { leaky_auth: ALL, leaky_tokens: 's', leaky_analytics: 's', leaky_gateway: 's', leaky_worker: 'sd' },
   user_endings: { leaky_auth: ALL, leaky_tokens: 's', leaky_analytics: 's', leaky_gateway: 's', leaky_worker: 'sd' },
+  org_invitations: { leaky_auth: ALL, leaky_worker: 'sd' },
+  // Written by triggers, with the rights of the owner
+  admin_log: { leaky_auth: 's', leaky_worker: 'sd' },
   signing_keys: { leaky_auth: ALL },
   quota_policies: { leaky_auth: 's', leaky_tokens: 'siu', leaky_worker: 'siu' },
   pools: { leaky_auth: 's', leaky_tokens: 'siu', leaky_worker: 'siu' },
@@ -28,6 +31,9 @@ export const GRANTS: Readonly<Record<string, Partial<Record<ServiceRole, Rights>
   consumptions: { leaky_auth: 's', leaky_tokens: 'siu', leaky_worker: ALL },
   allocations: { leaky_auth: 's', leaky_tokens: 's', leaky_worker: 'siu' },
   token_purchase_saga: { leaky_auth: 's', leaky_tokens: 's', leaky_worker: ALL },
+  payments: { leaky_worker: ALL },
+  payment_checks: { leaky_worker: 'siu' },
+  purchase_places: { leaky_tokens: ALL, leaky_worker: ALL },
   sim_payments: { leaky_worker: ALL },
   sim_payment_calls: { leaky_worker: 'si' },
   purchase_events: { leaky_analytics: 'si', leaky_worker: ALL },
