@@ -10,6 +10,8 @@ export type Env<Schema extends z.ZodRawShape> = z.output<z.ZodObject<Schema>>;
 
 export const port = (fallback: number) => z.coerce.number().int().min(0).max(65_535).default(fallback);
 export const count = (fallback: number, min = 1) => z.coerce.number().int().min(min).default(fallback);
+/** A part of a whole */
+export const fraction = (fallback: number) => z.coerce.number().min(0.001).max(1).default(fallback);
 export const flag = (fallback: boolean) =>
   z
     .enum(['true', 'false', '1', '0', 'on', 'off'])

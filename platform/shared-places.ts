@@ -60,6 +60,14 @@ export class SharedPlaces {
     return this.callers.get(caller)?.held ?? 0;
   }
 
+  /** Whether a call would be let in or may wait now: a cheap look before anything is done for it. */
+  hasRoom(caller: string): boolean {
+    const { places, perCaller, waitMs = 0 } = this.options;
+    const state = this.callers.get(caller);
+    if (this.held < places && (state?.held ?? 0) < perCaller) return true;
+    return waitMs > 0 && this.waiting < this.maxWaiting && (state?.waiters.size ?? 0) < this.maxWaitingPerCaller;
+  }
+
   /** A place at once. @throws NoPlace */
   take(caller: string): () => void {
     const state = this.callers.get(caller) ?? this.meet(caller);

@@ -9,6 +9,23 @@ export function addMetricsPage(url: string): void {
   pages.push(url);
 }
 
+/** Pages made in a second at most; whoever asks more often gets the last one again. It has hundreds of kilobytes. */
+const RENDERINGS_PER_SECOND = 5;
+const renderedAt: number[] = [];
+let last: Promise<string> | undefined;
+
+/** The text of `exposition`, not older than a second. */
+export function currentExposition(): Promise<string> {
+  const now = performance.now();
+  while (renderedAt[0] !== undefined && now - renderedAt[0] >= 1_000) renderedAt.shift();
+  if (last && renderedAt.length >= RENDERINGS_PER_SECOND) return last;
+  renderedAt.push(now);
+  const page = exposition();
+  last = page;
+  page.catch(() => (last = undefined));
+  return page;
+}
+
 /** All metrics of the process in Prometheus' text format. A page that does not answer is left out, and a comment says so. */
 export async function exposition(): Promise<string> {
   const parts = await Promise.all([registry.metrics(), ...pages.map(pageAt)]);
@@ -30,7 +47,7 @@ export const metricsOnly: RequestListener = (req, res) => {
     res.writeHead(404).end();
     return;
   }
-  exposition().then(
+  currentExposition().then(
     (text) => res.writeHead(200, { 'content-type': registry.contentType }).end(text),
     () => res.writeHead(500).end(),
   );

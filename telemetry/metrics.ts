@@ -79,6 +79,12 @@ export const metrics = {
     help: 'Consumptions refused unread because the token service had as much in progress as it takes',
     registers,
   }),
+  shed: new Counter({
+    name: 'leaky_gateway_shed_total',
+    help: 'Requests that the gateway refused unread, as their caller had its share in progress or the service as much as it takes',
+    labelNames: ['service'],
+    registers,
+  }),
   rateLimited: new Counter({
     name: 'leaky_gateway_rate_limited_total',
     help: 'Requests refused by the sliding window',

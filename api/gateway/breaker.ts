@@ -1,15 +1,17 @@
-import { BrokenCircuitError, CircuitState, circuitBreaker, handleWhenResult, type IBreaker } from 'cockatiel';
-
 /** Durations in milliseconds, rates as fractions. */
 export interface BreakerSettings {
   failureRate: number;
   windowMs: number;
   minimumCalls: number;
+  /** The longest pause before the next trial */
   openMs: number;
+  /** The first pause; each trial that fails doubles it. Default: a second */
+  firstPauseMs?: number;
   trialCalls: number;
 }
 
 export const BREAKER_DEFAULTS: BreakerSettings = { failureRate: 0.5, windowMs: 10_000, minimumCalls: 10, openMs: 30_000, trialCalls: 5 };
+const FIRST_PAUSE_MS = 1_000;
 
 export type BreakerState = 'closed' | 'open' | 'half-open';
 
@@ -24,113 +26,85 @@ export class BreakerOpen extends Error {
   }
 }
 
-class NeutralCall extends Error {}
-
 const SLICES = 10;
+const TRIALS_TAKEN_MS = 1_000;
 
-/**
- * Outcomes of the last `windowMs`, and after an open time those of the trial calls only. The library asks it on each failure
- * whether to open.
- */
-class OutcomeWindow implements IBreaker {
-  state: unknown = null;
+/** Outcomes of the last `windowMs`, in slices. */
+class OutcomeWindow {
   private slices: { startedAt: number; failures: number; total: number }[] = [];
-  /** Trials of a half-open breaker that have ended; null when none are under way */
-  trials: { failures: number; total: number } | null = null;
 
-  constructor(private readonly settings: BreakerSettings) {}
+  constructor(private readonly windowMs: number) {}
 
-  success(): void {
-    this.record(false);
-  }
-
-  failure(state: CircuitState): boolean {
-    const { failures, total } = this.record(true);
-    if (this.trials) return state === CircuitState.HalfOpen || this.trialsFailed();
-    return total >= this.settings.minimumCalls && failures >= this.settings.failureRate * total;
-  }
-
-  private trialsFailed(): boolean {
-    return this.trials !== null && this.trials.failures >= this.settings.failureRate * this.settings.trialCalls;
-  }
-
-  reset(): void {
-    this.slices = [];
-  }
-
-  private record(failed: boolean): { failures: number; total: number } {
-    if (this.trials) {
-      this.trials.total += 1;
-      if (failed) this.trials.failures += 1;
-      return this.trials;
-    }
+  record(failed: boolean): { failures: number; total: number } {
     const now = Date.now();
-    const sliceMs = this.settings.windowMs / SLICES;
-    while (this.slices[0] && now - this.slices[0].startedAt >= this.settings.windowMs) this.slices.shift();
+    while (this.slices[0] && now - this.slices[0].startedAt >= this.windowMs) this.slices.shift();
     let slice = this.slices.at(-1);
-    if (!slice || now - slice.startedAt >= sliceMs) {
+    if (!slice || now - slice.startedAt >= this.windowMs / SLICES) {
       slice = { startedAt: now, failures: 0, total: 0 };
       this.slices.push(slice);
     }
     slice.total += 1;
     if (failed) slice.failures += 1;
-    return this.slices.reduce((sum, { failures, total }) => ({ failures: sum.failures + failures, total: sum.total + total }), {
-      failures: 0,
-      total: 0,
-    });
+    const sum = { failures: 0, total: 0 };
+    for (const { failures, total } of this.slices) {
+      sum.failures += failures;
+      sum.total += total;
+    }
+    return sum;
+  }
+
+  clear(): void {
+    this.slices = [];
   }
 }
 
 /**
- * Circuit breaker of one service on cockatiel's, which admits one trial after the open time and makes every other call wait
- * for it. Here trials are several and nobody waits:
+ * Circuit breaker of one service:
  *
- *   closed ── failures ≥ rate of ≥ minimumCalls in the window ──▶ open ── openMs ──▶ half-open
+ *   closed ── failures ≥ rate of ≥ minimumCalls in the window ──▶ open ── pause, or `tryNow` ──▶ half-open
  *   half-open: the first trial goes alone; it fails ▶ open; it succeeds ▶ the other trials are admitted together
  *   half-open ── failed trials ≥ rate of trialCalls ▶ open; all trials ended otherwise ▶ closed
  *
- * Calls that are no trial are refused while it is open or half-open.
+ * Pauses are a second, then two, four, … up to `openMs`: a cause that was short is not paid for with the longest pause, and one
+ * first trial that met leftovers costs two seconds. Calls that are no trial are refused while it is open or half-open. A call
+ * that began before the last opening says nothing about the service now.
  */
 export class ServiceBreaker {
-  private readonly window: OutcomeWindow;
-  private readonly policy;
+  private readonly outcomes: OutcomeWindow;
+  private phase: BreakerState = 'closed';
+  private pauseMs = 0;
   private openUntil = 0;
-  private trialsInFlight = 0;
-  /** Counts openings: a call that began before the last one says nothing about the service now */
   private openings = 0;
+  private trials = { inFlight: 0, ended: 0, failed: 0 };
 
   constructor(
     private readonly settings: BreakerSettings,
     private readonly onState: (state: BreakerState) => void = () => undefined,
   ) {
-    this.window = new OutcomeWindow(settings);
-    this.policy = circuitBreaker(
-      handleWhenResult((result) => (result as { verdict: Verdict }).verdict === 'failure'),
-      { halfOpenAfter: settings.openMs, breaker: this.window },
-    );
-    this.policy.onBreak(() => {
-      this.openUntil = Date.now() + settings.openMs;
-      this.openings += 1;
-      this.window.trials = null;
-      this.window.reset();
-      onState('open');
-    });
-    this.policy.onHalfOpen(() => {
-      this.window.trials = { failures: 0, total: 0 };
-      onState('half-open');
-    });
+    this.outcomes = new OutcomeWindow(settings.windowMs);
     onState('closed');
   }
 
   get state(): BreakerState {
-    if (this.policy.state === CircuitState.Closed) return this.window.trials ? 'half-open' : 'closed';
-    return this.policy.state === CircuitState.HalfOpen ? 'half-open' : 'open';
+    return this.phase;
   }
 
   /** Cheap look before a call queues for anything. @throws BreakerOpen */
   check(): void {
-    if (this.policy.state === CircuitState.Open && Date.now() < this.openUntil) throw new BreakerOpen(this.openUntil - Date.now());
-    if (this.policy.state === CircuitState.HalfOpen || !this.trialIsFree()) throw new BreakerOpen(1_000);
+    if (this.phase === 'closed') return;
+    if (this.phase === 'open') {
+      const left = this.openUntil - Date.now();
+      if (left > 0) throw new BreakerOpen(left);
+      return;
+    }
+    const { inFlight, ended } = this.trials;
+    const admitted = ended === 0 ? 1 : this.settings.trialCalls;
+    if (ended + inFlight >= admitted) throw new BreakerOpen(TRIALS_TAKEN_MS);
+  }
+
+  /** The service says that it is well: the pause ends. */
+  tryNow(): void {
+    if (this.phase === 'open') this.openUntil = 0;
   }
 
   /**
@@ -139,39 +113,44 @@ export class ServiceBreaker {
    */
   async execute<T extends { verdict: Verdict }>(call: () => Promise<T>): Promise<T> {
     this.check();
-    const trial = this.state !== 'closed';
-    if (trial) this.trialsInFlight += 1;
-    const { openings } = this;
-    let neutral: T | undefined;
+    if (this.phase === 'open') this.enter('half-open');
+    const { openings, trials } = this;
+    const trial = this.phase === 'half-open';
+    if (trial) trials.inFlight += 1;
+    let verdict: Verdict = 'neutral';
     try {
-      return await this.policy.execute(async () => {
-        const result = await call();
-        if (result.verdict !== 'neutral' && openings === this.openings) return result;
-        neutral = result;
-        // Anything unhandled that is thrown counts neither way.
-        throw new NeutralCall();
-      });
-    } catch (error) {
-      if (neutral) return neutral;
-      if (error instanceof BrokenCircuitError) throw new BreakerOpen(Math.max(0, this.openUntil - Date.now()));
-      throw error;
+      const result = await call();
+      ({ verdict } = result);
+      return result;
     } finally {
-      if (trial) this.endTrial();
+      if (trial) trials.inFlight -= 1;
+      if (verdict !== 'neutral' && openings === this.openings) this.record(verdict === 'failure', trial);
     }
   }
 
-  private trialIsFree(): boolean {
-    const { trials } = this.window;
-    return trials === null || trials.total + this.trialsInFlight < this.settings.trialCalls;
+  private record(failed: boolean, trial: boolean): void {
+    const { failureRate, minimumCalls, trialCalls } = this.settings;
+    if (!trial) {
+      const { failures, total } = this.outcomes.record(failed);
+      if (failed && this.phase === 'closed' && total >= minimumCalls && failures >= failureRate * total) this.enter('open');
+      return;
+    }
+    this.trials.ended += 1;
+    if (failed) this.trials.failed += 1;
+    if (failed && (this.trials.ended === 1 || this.trials.failed >= failureRate * trialCalls)) this.enter('open');
+    else if (this.trials.ended >= trialCalls) this.enter('closed');
   }
 
-  private endTrial(): void {
-    this.trialsInFlight -= 1;
-    const { trials } = this.window;
-    if (!trials || this.policy.state !== CircuitState.Closed) return;
-    if (trials.total >= this.settings.trialCalls) {
-      this.window.trials = null;
-      this.onState('closed');
+  private enter(phase: BreakerState): void {
+    const { openMs, firstPauseMs = FIRST_PAUSE_MS } = this.settings;
+    if (phase === 'open') {
+      this.pauseMs = Math.min(openMs, this.phase === 'closed' ? firstPauseMs : this.pauseMs * 2);
+      this.openUntil = Date.now() + this.pauseMs;
+      this.openings += 1;
+      this.outcomes.clear();
     }
+    this.trials = { inFlight: 0, ended: 0, failed: 0 };
+    this.phase = phase;
+    this.onState(phase);
   }
 }

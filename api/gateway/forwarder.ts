@@ -115,6 +115,8 @@ function isRepeatable(req: Request, error: NodeJS.ErrnoException): boolean {
   return mayRepeat && (error.code === 'ECONNRESET' || error.code === 'EPIPE');
 }
 
+export const isStream = (answer: IncomingMessage): boolean => STREAM.test(answer.headers['content-type'] ?? '');
+
 function verdictOf(answer: IncomingMessage): Verdict {
   const status = answer.statusCode ?? 500;
   return status >= 500 && answer.headers[FAULT_ORIGIN] === undefined ? 'failure' : 'success';
@@ -124,7 +126,7 @@ function passOn(exchange: Exchange, answer: IncomingMessage, res: ServerResponse
   const { options, call } = exchange;
   const verdict = verdictOf(answer);
   options.onAnswer(answer);
-  if (STREAM.test(answer.headers['content-type'] ?? '')) {
+  if (isStream(answer)) {
     clearTimeout(exchange.deadline);
     call?.setTimeout(options.timeoutMs, () => call.destroy());
     // The head of a stream must not wait for its first part. The library writes it right after this event.

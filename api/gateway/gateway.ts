@@ -5,21 +5,37 @@ import { Problem } from '../../contracts/errors.js';
 import type { Logger } from '../../telemetry/log.js';
 import { BREAKER_LEVEL, metrics } from '../../telemetry/metrics.js';
 import type { Authenticator } from '../http/authenticate.js';
-import type { Caller } from '../http/caller.js';
+import { NoPlace, type SharedPlaces } from '../../platform/shared-places.js';
+import { whenProduced } from '../http/answer-produced.js';
+import { shareKeyOf, type Caller } from '../http/caller.js';
+import { addressOf } from '../http/client-address.js';
 import { isPlainUtf8 } from '../http/json-body.js';
+import { sendProblem } from '../http/problem.js';
 import { forwardedAs } from '../http/request-times.js';
+import { createServiceFetch } from '../http/service-fetch.js';
 import { readBody, refuseUnreadBody, ClientGone } from './body.js';
 import { BREAKER_DEFAULTS, BreakerOpen, ServiceBreaker, type BreakerSettings } from './breaker.js';
-import { Bulkhead, BulkheadFull } from './bulkhead.js';
 import { createCallerGate } from './callers.js';
 import { createDispatch } from './dispatch.js';
 import { sendUnavailable } from './fallback.js';
-import type { Forwarder } from './forwarder.js';
-import { callLocally } from './local-call.js';
+import { isStream, type Forwarder } from './forwarder.js';
+import { callLocally, type LocalService } from './local-call.js';
 import { applyRequestRule, applyResponseRule, cleanRequestHeaders, cleanResponseHeaders, rewritePath, type RouteRule } from './headers.js';
 import { SERVICE_NAMES, type RateLimitStore, type ServiceName, type ServiceResolver } from './ports.js';
+import { createPlaces } from './places.js';
 import { createRateLimiter } from './rate-limit.js';
+import { RecoveryWatch } from './recovery.js';
 import { longestPrefix, publicRouteOf, routeOf, safePath, waitsForProvider } from './routes.js';
+
+interface Call {
+  service: ServiceName;
+  timeoutMs: number;
+  body: Buffer;
+  rule: RouteRule | undefined;
+  places: SharedPlaces;
+  /** Whose share of the places it takes */
+  share: string;
+}
 
 export interface GatewayDeps {
   config: Config;
@@ -28,12 +44,10 @@ export interface GatewayDeps {
   limits: RateLimitStore;
   services: ServiceResolver;
   /** Services of this very process: they are called without a hop */
-  local?: ReadonlyMap<ServiceName, RequestHandler>;
+  local?: ReadonlyMap<ServiceName, LocalService>;
   forwarder: Forwarder;
   breaker?: Partial<BreakerSettings>;
 }
-
-const WAITING_PER_PLACE = 10;
 
 /** The time a provider may take with all its attempts and the doubling waits between them. */
 export function providerAllowanceMs({ timeoutMs, attempts, backoffMs }: Config['providers']): number {
@@ -45,7 +59,8 @@ export function createGatewayHandler(deps: GatewayDeps): RequestHandler {
   const { config, log } = deps;
   const dispatch = createDispatch(deps.services, deps.forwarder);
   const limiter = createRateLimiter(config, deps.limits, log);
-  const prove = createCallerGate(deps.authenticator, limiter);
+  const places = createPlaces(config);
+  const gate = createCallerGate(deps.authenticator, limiter, places.proving);
   const guards = new Map(SERVICE_NAMES.map((name) => [name, createGuard(name, deps)]));
   const rules = Object.entries(config.gateway.routeRules).map(([prefix, rule]) => [prefix.toLowerCase(), rule] as const);
   const allowanceMs = providerAllowanceMs(config.providers);
@@ -57,18 +72,27 @@ export function createGatewayHandler(deps: GatewayDeps): RequestHandler {
       if (!open.keepApiKey) delete req.headers['x-api-key'];
       return null;
     }
-    const { caller, internalJwt } = await prove(req, res);
+    const { caller, internalJwt } = await gate.prove(req, res);
     delete req.headers['x-api-key'];
     req.headers.authorization = `Bearer ${internalJwt}`;
     return caller;
   }
 
-  async function send(req: Request, res: Response, service: ServiceName, timeoutMs: number, body: Buffer, rule: RouteRule | undefined) {
-    const { breaker, bulkhead } = guards.get(service) ?? createGuard(service, deps);
+  /** What can't be taken is refused before anything is done for it, so that refusals take next to nothing from what is accepted. */
+  function shed(req: Request, res: Response, service: ServiceName, shared: SharedPlaces): boolean {
+    if (shared.hasRoom(gate.shareBefore(req)) && deps.local?.get(service)?.isFull?.(req) !== true) return false;
+    metrics.shed.inc({ service });
+    sendProblem(res, 'OVERLOADED', FULL, { retryAfterSeconds: RETRY_AFTER_SECONDS });
+    return true;
+  }
+
+  async function send(req: Request, res: Response, call: Call): Promise<void> {
+    const { service, timeoutMs, body, rule } = call;
+    const breaker = guards.get(service)!;
     const local = rule === undefined && isPlainUtf8(req) ? deps.local?.get(service) : undefined;
     breaker.check();
-    const leave = await bulkhead.enter();
-    res.once('close', leave);
+    const leave = await call.places.enter(call.share);
+    whenProduced(res, leave);
     if (res.closed || res.destroyed) return leave();
     cleanRequestHeaders(req);
     if (body.length > 0 || req.headers['transfer-encoding'] !== undefined) setLength(req, body);
@@ -78,6 +102,8 @@ export function createGatewayHandler(deps: GatewayDeps): RequestHandler {
     }
     const onAnswer = (answer: IncomingMessage) => {
       cleanResponseHeaders(answer);
+      // From then on it is the client that is waited for, not the service.
+      if (!isStream(answer)) answer.once('pause', leave);
       // Without it the library would repeat the request's header. The client has asked to close it, or this server is about to end.
       answer.headers.connection = res.shouldKeepAlive ? 'keep-alive' : 'close';
       if (rule) applyResponseRule(answer, rule);
@@ -85,9 +111,9 @@ export function createGatewayHandler(deps: GatewayDeps): RequestHandler {
     const { fault } = await breaker.execute(() =>
       local ? callLocally(local, req, res, { body, timeoutMs }) : dispatch(req, res, service, { body, timeoutMs, onAnswer }),
     );
-    if (fault === null || res.headersSent) return undefined;
+    if (fault === null || res.headersSent) return;
     if (fault === 'timeout') throw new Problem('GATEWAY_TIMEOUT', `The service did not answer within ${timeoutMs} ms`);
-    return sendUnavailable(req, res, service, 1_000);
+    sendUnavailable(req, res, service, 1_000);
   }
 
   return async (req, res, next) => {
@@ -100,38 +126,45 @@ export function createGatewayHandler(deps: GatewayDeps): RequestHandler {
       await limiter.limit(req, res, path, null);
       return next();
     }
+    const { service } = route;
     // Labels of the metrics: the pattern, never the path. A service of this process has a route of its own.
     forwardedAs(res, 'gateway', `${route.prefix}/**`);
     try {
+      const shared = places.of(service, req.method, path);
+      if (shed(req, res, service, shared)) return;
       const caller = await identify(req, res, path);
       await limiter.limit(req, res, path, caller);
       const body = await readBody(req, config.http.bodyLimitBytes);
       const timeoutMs = config.gateway.serviceTimeoutMs + (waitsForProvider(req.method, path) ? allowanceMs : 0);
-      await send(req, res, route.service, timeoutMs, body, longestPrefix(rules, path)?.[1]);
+      const share = caller ? shareKeyOf(caller) : addressOf(req);
+      await send(req, res, { service, timeoutMs, body, rule: longestPrefix(rules, path)?.[1], places: shared, share });
     } catch (error) {
       if (error instanceof ClientGone || res.destroyed) return;
-      if (error instanceof BreakerOpen) sendUnavailable(req, res, route.service, error.retryAfterMs);
-      else if (error instanceof BulkheadFull) {
-        throw new Problem('OVERLOADED', 'Too many calls to this service are in progress', { retryAfterSeconds: 1 }, { cause: error });
-      } else if (error instanceof Problem && error.code === 'PAYLOAD_TOO_LARGE') refuseUnreadBody(req, res, error);
+      if (error instanceof BreakerOpen) sendUnavailable(req, res, service, error.retryAfterMs);
+      else if (error instanceof NoPlace) sendProblem(res, 'OVERLOADED', wordsFor(error), { retryAfterSeconds: RETRY_AFTER_SECONDS });
+      else if (error instanceof Problem && error.code === 'PAYLOAD_TOO_LARGE') refuseUnreadBody(req, res, error);
       else throw error;
     }
   };
 }
+
+const RETRY_AFTER_SECONDS = 1;
+const FULL = 'There is as much in progress as can be taken; nothing was done and nothing charged';
+const wordsFor = ({ taken }: NoPlace) =>
+  taken === 'share' ? 'You have as many calls in progress as one caller may have' : 'Too many calls to this service are in progress';
 
 function setLength(req: Request, body: Buffer): void {
   delete req.headers['transfer-encoding'];
   req.headers['content-length'] = String(body.length);
 }
 
-function createGuard(service: ServiceName, { config, log, breaker }: GatewayDeps) {
-  const { bulkhead, bulkheadWaitMs } = config.gateway;
-  return {
-    bulkhead: new Bulkhead({ calls: bulkhead, queue: bulkhead * WAITING_PER_PLACE, waitMs: bulkheadWaitMs }),
-    breaker: new ServiceBreaker({ ...BREAKER_DEFAULTS, ...breaker }, (state) => {
-      metrics.breakerState.set({ service }, BREAKER_LEVEL[state]);
-      if (state !== 'closed') log.warn({ service, state }, 'circuit breaker');
-      else log.debug({ service, state }, 'circuit breaker');
-    }),
-  };
+function createGuard(service: ServiceName, { log, breaker: settings, services }: GatewayDeps): ServiceBreaker {
+  const watch = new RecoveryWatch(createServiceFetch(services, service), () => breaker.tryNow());
+  const breaker = new ServiceBreaker({ ...BREAKER_DEFAULTS, ...settings }, (state) => {
+    watch.onState(state);
+    metrics.breakerState.set({ service }, BREAKER_LEVEL[state]);
+    if (state !== 'closed') log.warn({ service, state }, 'circuit breaker');
+    else log.debug({ service, state }, 'circuit breaker');
+  });
+  return breaker;
 }

@@ -1,4 +1,3 @@
-import type { RequestHandler } from 'express';
 import type { Config } from '../../config.js';
 import type { Logger } from '../../telemetry/log.js';
 import type { Authenticator } from '../http/authenticate.js';
@@ -8,6 +7,7 @@ import type { BreakerSettings } from './breaker.js';
 import { fallbackOperation, sendFallback } from './fallback.js';
 import { createForwarder } from './forwarder.js';
 import { createGatewayHandler } from './gateway.js';
+import type { LocalService } from './local-call.js';
 import type { RateLimitStore, ServiceName, ServiceResolver } from './ports.js';
 
 export interface GatewayOptions {
@@ -17,7 +17,7 @@ export interface GatewayOptions {
   authenticator: Pick<Authenticator, 'identify'>;
   limits: RateLimitStore;
   services: ServiceResolver;
-  local?: ReadonlyMap<ServiceName, RequestHandler>;
+  local?: ReadonlyMap<ServiceName, LocalService>;
   /** What the services offer: the gateway documents all of it */
   operations: readonly Operation[];
   /** Overrides BREAKER_DEFAULTS */

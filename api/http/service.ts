@@ -3,7 +3,7 @@ import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Config } from '../../config.js';
 import type { Logger } from '../../telemetry/log.js';
-import { exposition } from '../../telemetry/exposition.js';
+import { currentExposition } from '../../telemetry/exposition.js';
 import { registry } from '../../telemetry/metrics.js';
 import { activeTracer } from '../../telemetry/tracing.js';
 import { accessLog } from './access-log.js';
@@ -14,6 +14,7 @@ import { crossOrigin, inTurn, securityHeaders } from './edge.js';
 import { healthRoutes, type Checks } from './health.js';
 import { jsonBody } from './json-body.js';
 import { openApiDocument, openApiRoutes, type Operation } from './openapi.js';
+import { pageLimit } from './page-limit.js';
 import { notFound, problemHandler } from './problem.js';
 import { requestTimes } from './request-times.js';
 import { traceRequests } from './trace-requests.js';
@@ -60,19 +61,20 @@ export function createServiceApp(options: ServiceOptions): ServiceApp {
   return Object.assign(app, { inner: inTurn(...observed(options), behind), trusts: (address: string) => trusted(address, 0) });
 }
 
-const OWN_PAGES = /^\/(?:health|metrics|openapi\.json|docs)(?:[/?]|$)/i;
+/** What every service tells of itself, and a gateway in place of others. */
+const OWN_PAGES = /^\/(?:health|metrics|openapi\.json|docs|fallback)(?:[/?]|$)/i;
 
-/** What every service tells of itself. */
 function ownPages({ config, name, title, operations, serverUrl, readiness = {} }: ServiceOptions): RequestHandler {
   const pages = express.Router();
   pages.use(healthRoutes(name, readiness));
   if (config.telemetry.metricsPort === undefined) {
     pages.get('/metrics', async (_req, res) => {
-      res.type(registry.contentType).send(await exposition());
+      res.type(registry.contentType).send(await currentExposition());
     });
   }
   pages.use(openApiRoutes(() => openApiDocument(title, operations, serverUrl)));
-  return (req, res, next) => (OWN_PAGES.test(req.url) ? pages(req, res, next) : next());
+  const limited = inTurn(pageLimit(config), pages);
+  return (req, res, next) => (OWN_PAGES.test(req.url) ? limited(req, res, next) : next());
 }
 
 /** Times, traces and, where wanted, logs each request. */

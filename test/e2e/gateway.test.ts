@@ -59,11 +59,13 @@ describe('the contract of the gateway', () => {
     assert.equal((await call(system().gateway, 'GET', USAGE, { token: ada.token })).status, 200, 'others are not limited by it');
   });
 
-  it('counts two API keys of one user apart', async () => {
+  it('counts all API keys and logins of one user together', async () => {
     const owner = await people.register();
     const [one, two] = await Promise.all([people.key(owner), people.key(owner)]);
     const remaining = async (key: string) => Number((await call(system().gateway, 'GET', USAGE, { key })).headers['x-ratelimit-remaining']);
-    assert.deepEqual([await remaining(one.rawKey), await remaining(one.rawKey), await remaining(two.rawKey)], [119, 118, 119]);
+    assert.deepEqual([await remaining(one.rawKey), await remaining(one.rawKey), await remaining(two.rawKey)], [119, 118, 117]);
+    const login = await call(system().gateway, 'GET', USAGE, { token: owner.token });
+    assert.equal(login.headers['x-ratelimit-remaining'], '116');
   });
 
   it('takes an API key in X-Api-Key and in place of the bearer token', async () => {

@@ -53,21 +53,50 @@ describe('gateway rate limit', () => {
     assert.ok(new Date(body.resetAt).getTime() > Date.now());
   });
 
-  it('counts API keys, users and addresses each for itself', async () => {
+  it('counts all keys and logins of a user together, and addresses for themselves', async () => {
     await start({ env: { LEAKY_RATE_LIMIT_REQUESTS: '1' } });
     assert.equal((await call('/api/v1/tokens/quota', { 'X-Api-Key': 'leaky_ada' })).status, 200);
+    assert.equal((await call('/api/v1/tokens/quota', { 'X-Api-Key': 'leaky_ada_second' })).status, 429);
+    assert.equal((await call('/api/v1/tokens/quota', asUser('ada'))).status, 429);
     assert.equal((await call('/api/v1/tokens/quota', { 'X-Api-Key': 'leaky_bob' })).status, 200);
-    assert.equal((await call('/api/v1/tokens/quota', asUser('ada'))).status, 200);
     assert.equal((await call('/api/v1/tokens/status', {})).status, 200);
     assert.equal((await call('/api/v1/analytics/health', {})).status, 429);
-    assert.equal((await call('/api/v1/tokens/quota', { 'X-Api-Key': 'leaky_ada' })).status, 429);
   });
 
-  it('counts all keys of a user together when the key is the user', async () => {
-    await start({ env: { LEAKY_RATE_LIMIT_REQUESTS: '1', LEAKY_RATE_LIMIT_KEY: 'user' } });
-    assert.equal((await call('/api/v1/tokens/quota', { 'X-Api-Key': 'leaky_ada' })).status, 200);
-    assert.equal((await call('/api/v1/tokens/quota', asUser('ada'))).status, 429);
-    assert.equal((await call('/api/v1/tokens/quota', asUser('bob'))).status, 200);
+  it('counts a key that is bound to an organisation for its user and for the organisation', async () => {
+    await start({ env: { LEAKY_RATE_LIMIT_REQUESTS: '2' } });
+    assert.deepEqual(await statusesOf(many(1, () => call('/api/v1/tokens/quota', { 'X-Api-Key': 'leaky_ada_of_acme' }))), { 200: 1 });
+    assert.deepEqual(await statusesOf(many(1, () => call('/api/v1/tokens/quota', { 'X-Api-Key': 'leaky_bob_of_acme' }))), { 200: 1 });
+    const refused = await call('/api/v1/tokens/quota', { 'X-Api-Key': 'leaky_cyd_of_acme' });
+    assert.deepEqual([refused.status, refused.headers.get('x-ratelimit-remaining')], [429, '0']);
+    assert.deepEqual(
+      await statusesOf(many(2, () => call('/api/v1/tokens/quota', asUser('cyd')))),
+      { 200: 2 },
+      'a refused one counts nowhere',
+    );
+    assert.deepEqual(await statusesOf(many(2, () => call('/api/v1/tokens/quota', asUser('ada')))), { 200: 1, 429: 1 });
+  });
+
+  it('gives each key a limit below that of its user when it is to, and says the one that is nearest', async () => {
+    await start({ env: { LEAKY_RATE_LIMIT_REQUESTS: '3', LEAKY_RATE_LIMIT_KEY: 'api-key', LEAKY_RATE_LIMIT_KEY_REQUESTS: '2' } });
+    const first = await call('/api/v1/tokens/quota', { 'X-Api-Key': 'leaky_ada' });
+    assert.deepEqual([first.headers.get('x-ratelimit-limit'), first.headers.get('x-ratelimit-remaining')], ['2', '1']);
+    assert.deepEqual(await statusesOf(many(3, () => call('/api/v1/tokens/quota', { 'X-Api-Key': 'leaky_ada' }))), { 200: 1, 429: 2 });
+    const second = await call('/api/v1/tokens/quota', { 'X-Api-Key': 'leaky_ada_second' });
+    assert.deepEqual(
+      [second.status, second.headers.get('x-ratelimit-limit'), second.headers.get('x-ratelimit-remaining')],
+      [200, '3', '0'],
+    );
+    assert.equal((await call('/api/v1/tokens/quota', { 'X-Api-Key': 'leaky_ada_second' })).status, 429, 'a second key is no second limit');
+  });
+
+  it('counts requests without credentials by address', async () => {
+    await start({ env: { LEAKY_RATE_LIMIT_REQUESTS: '5' } });
+    assert.deepEqual(await statusesOf(many(20, () => call('/api/v1/tokens/quota', {}))), { 401: 5, 429: 15 });
+    const refused = await call('/api/v1/tokens/quota', {});
+    assert.equal(((await refused.json()) as Refusal).policy, 'anonymous');
+    assert.ok(Number(refused.headers.get('retry-after')) >= 1);
+    assert.equal((await call('/api/v1/tokens/quota', asUser('ada'))).status, 200, 'whoever has some goes on');
   });
 
   it('gives the longest matching prefix its own limit, in any spelling a service would accept', async () => {

@@ -47,7 +47,7 @@ export async function startUpstream(port = 0): Promise<Upstream> {
   return upstream;
 }
 
-/** Knows `leaky_<name>` keys and `jwt-<name>` tokens. */
+/** Knows `jwt-<name>` tokens and the keys `leaky_<name>`, `leaky_<name>_second` and `leaky_<name>_of_<org>`. */
 export const stubAuthenticator: Pick<Authenticator, 'identify'> = {
   async identify(req) {
     const key = req.headers['x-api-key'];
@@ -55,14 +55,15 @@ export const stubAuthenticator: Pick<Authenticator, 'identify'> = {
     if (key === undefined && bearer === undefined) return null;
     const name = /^(?:leaky_|jwt-)(\w+)$/.exec(String(bearer ?? key))?.[1];
     if (!name || name === 'wrong') throw new Problem('UNAUTHENTICATED', 'The credentials are not valid');
+    const [, user = name, org = null] = /^(\w+?)(?:_second|_of_(\w+))$/.exec(name) ?? [];
     return {
       caller: {
-        userId: name,
-        username: name,
+        userId: user,
+        username: user,
         roles: ['USER'],
         apiKeyId: key ? `id-${name}` : null,
         keyTier: null,
-        keyOrgId: null,
+        keyOrgId: org,
       },
       internalJwt: bearer ?? `internal-${name}`,
     };
