@@ -3,7 +3,8 @@ import { Settler } from '../activities/settler.js';
 import { createConsumptionLedger } from '../adapters/postgres/ledger.js';
 import { MemoryIntake } from '../api/tokens/intake.js';
 import { TASK_QUEUES } from '../contracts/temporal.js';
-import { consumptionTuning, createWorker, type RunningWorker } from '../workers/create-worker.js';
+import { consumptionTuning, type RunningWorker } from '../workers/create-worker.js';
+import { keepWorker } from '../workers/kept-worker.js';
 import type { Resources } from './resources.js';
 import { workerPart, type Compose } from './service.js';
 import { workerBase } from './temporal.js';
@@ -16,7 +17,7 @@ export async function startConsumptionWorker(resources: Resources, intake: Memor
   const { config, log } = resources;
   const temporal = await resources.temporal();
   const ledger = createConsumptionLedger(resources.database(), { enforceQuota: config.flags.quotaEnforcement });
-  const worker = await createWorker({
+  const worker = await keepWorker(log, {
     ...workerBase(temporal, config),
     taskQueue: TASK_QUEUES.consumption,
     tuning: consumptionTuning(config.consumption.batchSlots),

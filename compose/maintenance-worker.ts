@@ -11,7 +11,7 @@ import { TASK_QUEUES } from '../contracts/temporal.js';
 import { ensureSchedules } from '../temporal-config/schedules.js';
 import { ensureSearchAttributes } from '../temporal-config/search-attributes.js';
 import { reportBooks } from '../telemetry/gauges.js';
-import { createWorker } from '../workers/create-worker.js';
+import { keepWorker } from '../workers/kept-worker.js';
 import { schedules } from './schedules.js';
 import { workerPart, type Compose } from './service.js';
 import { payloadKeys, workerBase } from './temporal.js';
@@ -26,7 +26,7 @@ export const composeMaintenanceWorker: Compose = async (resources) => {
   const amiss = attributes.filter(({ state }) => state === 'differs' || state === 'by hand');
   if (amiss.length > 0) log.warn({ amiss }, 'search attributes are not as needed; leaky setup says more');
   reportBooks(createBooksState(database));
-  const worker = await createWorker({
+  const worker = await keepWorker(log, {
     ...workerBase(temporal, config),
     taskQueue: TASK_QUEUES.maintenance,
     activities: {

@@ -142,7 +142,9 @@ export function createResources({ config, log }: ResourceOptions): Resources {
     revocations,
     authenticator,
     close: async () => {
-      for (const close of closings.splice(0).reverse()) await close();
+      const faults: unknown[] = [];
+      for (const close of closings.splice(0).reverse()) await close().catch((error: unknown) => faults.push(error));
+      if (faults.length > 0) throw faults[0];
     },
   };
 }

@@ -49,13 +49,19 @@ export const together =
       ended: Promise.race(parts.flatMap((part) => part.ended ?? [])),
       checks: Object.assign({}, ...parts.map((part) => part.checks)) as Checks,
       leave: leaving(parts),
-      stop: async () => void (await Promise.all(parts.map((part) => part.stop()))),
+      stop: () => allStopped(parts.map((part) => part.stop())),
     };
     const failure = outcomes.find((outcome) => outcome.status === 'rejected');
     if (!failure) return started;
     await started.stop();
     throw failure.reason;
   };
+
+/** Waits for all also when one does not stop well: what they share is closed after them, and the others would still use it. */
+async function allStopped(stops: readonly Promise<void>[]): Promise<void> {
+  const failed = (await Promise.allSettled(stops)).find((outcome) => outcome.status === 'rejected');
+  if (failed) throw failed.reason;
+}
 
 /** Several parts as one; the last one stops first. */
 export function group(name: string, parts: readonly Service[]): Service {
@@ -64,7 +70,9 @@ export function group(name: string, parts: readonly Service[]): Service {
     ended: Promise.race(parts.flatMap((part) => part.ended ?? [])),
     leave: leaving(parts),
     stop: async () => {
-      for (const part of parts.toReversed()) await part.stop();
+      const faults: unknown[] = [];
+      for (const part of parts.toReversed()) await part.stop().catch((error: unknown) => faults.push(error));
+      if (faults.length > 0) throw faults[0];
     },
   };
 }

@@ -44,6 +44,8 @@ export interface GuardedChild {
   logTail(): string;
   /** Sends the graceful signal and waits for the end; SIGKILL after the grace */
   stop(): Promise<void>;
+  /** SIGKILL at once, also for a child that is stopped */
+  kill(): void;
 }
 
 export interface GuardedOptions {
@@ -92,6 +94,13 @@ export async function spawnGuarded(options: GuardedOptions): Promise<GuardedChil
       child.ref();
       pipe.destroy();
       await ended;
+    },
+    kill: () => {
+      try {
+        if (child.pid) process.kill(-child.pid, 'SIGKILL');
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+      }
     },
   };
 }
