@@ -57,7 +57,7 @@ describe('migration 0008 on a filled database', function () {
       custom,
     ]);
     await assert.rejects(db.query('SELECT granted_total FROM pools'), /beyond the safe integers/, 'the fault is there');
-    await migrate(url.href);
+    await migratedUnderLoad(url.href);
   });
   after(async () => {
     await db.end();
@@ -112,6 +112,28 @@ describe('migration 0008 on a filled database', function () {
     );
     assert.deepEqual([rows[0]?.done, (await poolRow(db, pool))['allowance']], [true, 1_000]);
   });
+
+  /** Holds, settles and allocates without pause while the migration runs; none of it may fail or get lost. */
+  async function migratedUnderLoad(url: string): Promise<void> {
+    const ledger = createConsumptionLedger(db, { enforceQuota: true });
+    const busy = userPool();
+    await openAsBefore(busy, { allowance: '1000000', cap: null });
+    let migrating = true;
+    const load = [0, 1].map(async (worker) => {
+      let rounds = 0;
+      for (; migrating || rounds === 0; rounds++) {
+        const requests = [requestFor(busy, 3), requestFor(busy, 5)] as const;
+        await ledger.reserve(`load-${worker}`, requests);
+        await ledger.settle([released(`load-${worker}`, requests[0].id), released(`load-${worker}`, requests[1].id)]);
+        await db.query(`SELECT allocate_purchase($1, 'user', $2, 'openai', 1)`, [randomUUID(), busy.ownerId]);
+      }
+      return rounds;
+    });
+    await migrate(url).finally(() => (migrating = false));
+    const rounds = (await Promise.all(load)).reduce((sum, count) => sum + count, 0);
+    const row = await poolRow(db, busy);
+    assert.deepEqual([row['allowance'], row['reserved'], row['pending']], [1_000_000, 0, rounds]);
+  }
 
   const due = (pool: PoolKey) => db.query(`UPDATE pools SET reset_at = now() - interval '1 second' WHERE owner_id = $1`, [pool.ownerId]);
 

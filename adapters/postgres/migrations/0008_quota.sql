@@ -11,6 +11,9 @@ UPDATE quota_policies
 UPDATE quota_policies
    SET custom = jsonb_set(custom, '{cap}', '1000000000000') WHERE (custom ->> 'cap')::numeric > 1000000000000;
 
+-- At once as it is needed below: what holds and settles meanwhile waits here, and no lock is upgraded under it.
+LOCK TABLE pools IN ACCESS EXCLUSIVE MODE;
+
 -- Pools whose sums cannot be read (an allowance of 2^53 - 1, granted twice): what is too much was never usable. It is taken
 -- back from the grants, first what is left of it, then what has expired, and the entries say so by a reversal.
 WITH excess AS (
