@@ -110,6 +110,26 @@ export async function run(args: readonly string[]): Promise<void> {
     .action((sources: string[], options: { runId?: string; bundle?: string }) =>
       guarded((config) => replay(config, { sources, ...options }))(),
     );
+  const payments = program.command('payments').description('payments of purchases, and what they became');
+  payments
+    .command('list')
+    .description('the newest')
+    .action(guarded(async (config) => show((await import('./compose/payments.js')).paymentCommands.list(config))));
+  payments
+    .command('show')
+    .description('one purchase, its tokens and its payment')
+    .argument('<saga id>')
+    .action((sagaId: string) =>
+      guarded(async (config) => show((await import('./compose/payments.js')).paymentCommands.show(config, sagaId)))(),
+    );
+  payments
+    .command('refund')
+    .description('give the money back, whatever state the payment is in: release the hold, or refund what was captured')
+    .argument('<saga id>')
+    .option('--terminated', 'its workflow was terminated: void its tokens and end the purchase, too', false)
+    .action((sagaId: string, options: { terminated: boolean }) =>
+      guarded(async (config) => show((await import('./compose/payments.js')).paymentCommands.refund(config, sagaId, options)))(),
+    );
   const deadLetters = program.command('dead-letters').description('messages that could not be stored and were put aside');
   for (const [name, description] of [
     ['list', 'show those that wait, as JSON lines'],
