@@ -5,7 +5,7 @@ import type { Compose } from './service.js';
 
 export const composeAuth: Compose = async (resources) => {
   const { config, log } = resources;
-  const accounts = createAccounts(resources.database());
+  const accounts = createAccounts(resources.database(), config.auth.bounds);
   const loginPoints = (await resources.limits()).loginPoints();
   return foundServer(
     'auth',

@@ -27,6 +27,12 @@ export const schema = {
   LEAKY_KEY_CACHE_ENTRIES: count(10_000).describe('How many such answers one process keeps'),
   LEAKY_LOGIN_ATTEMPTS: count(10).describe('Failed logins of one name from one address in the window before 429'),
   LEAKY_LOGIN_WINDOW_SECONDS: count(300).describe('The window of the failed logins'),
+  LEAKY_ORGS_PER_USER: count(20).describe('Organisations that one account may create or own'),
+  LEAKY_MEMBERSHIPS_PER_USER: count(100).describe('Organisations that one account may be a member of'),
+  LEAKY_KEYS_PER_USER: count(100).describe('API keys that one account may have'),
+  LEAKY_MEMBERS_PER_ORG: count(1_000).describe('Members that one organisation may have'),
+  LEAKY_INVITATIONS_PER_USER: count(20).describe('Open invitations that one person may have; one inviter may make a quarter of them'),
+  LEAKY_INVITATIONS_PER_ORG: count(100).describe('Open invitations that one organisation may have'),
   LEAKY_ADMIN_LOG_DAYS: count(400, 30).describe('How long the admin log keeps an entry'),
 };
 
@@ -44,6 +50,14 @@ export const shape = (env: Env<typeof schema>) => ({
     keyCacheEntries: env.LEAKY_KEY_CACHE_ENTRIES,
     loginAttempts: env.LEAKY_LOGIN_ATTEMPTS,
     loginWindowSeconds: env.LEAKY_LOGIN_WINDOW_SECONDS,
+    bounds: {
+      orgsPerUser: env.LEAKY_ORGS_PER_USER,
+      membershipsPerUser: env.LEAKY_MEMBERSHIPS_PER_USER,
+      keysPerUser: env.LEAKY_KEYS_PER_USER,
+      membersPerOrg: env.LEAKY_MEMBERS_PER_ORG,
+      invitationsPerUser: env.LEAKY_INVITATIONS_PER_USER,
+      invitationsPerOrg: env.LEAKY_INVITATIONS_PER_ORG,
+    },
     adminLogDays: env.LEAKY_ADMIN_LOG_DAYS,
   },
 });

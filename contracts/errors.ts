@@ -17,6 +17,7 @@ export const ERRORS = {
   FORBIDDEN: { status: 403, retryable: false, title: 'Not allowed' },
   NOT_FOUND: { status: 404, retryable: false, title: 'Not found' },
   METHOD_NOT_ALLOWED: { status: 405, retryable: false, title: 'Method not allowed' },
+  LIMIT_REACHED: { status: 409, retryable: false, title: 'There may be no more of these' },
   CONFLICT: { status: 409, retryable: false, title: 'Conflict' },
   IDEMPOTENCY_KEY_REUSED: { status: 409, retryable: false, title: 'The idempotency key was used with another payload' },
   IDEMPOTENCY_IN_FLIGHT: { status: 409, retryable: true, title: 'The first request with this idempotency key is still in flight' },

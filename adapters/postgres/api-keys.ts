@@ -1,5 +1,6 @@
-import type { ApiKey, ApiKeys, KeyHolder, SecretEnding } from '../../api/auth/ports.js';
+import type { AccountBounds, ApiKey, ApiKeys, KeyHolder, SecretEnding } from '../../api/auth/ports.js';
 import { inNameOf } from './admin-log.js';
+import { limitReached, lockUser } from './bounds.js';
 import type { Database } from './pool.js';
 import { violated } from './violations.js';
 
@@ -19,11 +20,14 @@ export const endingsOf = ({ current, previous }: Secrets, currentEnds: Date): Se
   ...(previous === null ? [] : [{ secretHash: previous, validUntil: new Date() }]),
 ];
 
-export function createApiKeys(pool: Database): ApiKeys {
+export function createApiKeys(pool: Database, bounds: AccountBounds): ApiKeys {
   return {
     async create(key, by) {
       try {
         return await inNameOf(pool, by, async (connection) => {
+          if (!(await lockUser(connection, key.userId))) return 'NO_SUCH_USER';
+          const reached = await limitReached(connection, 'api-keys', bounds.keysPerUser, 'api_keys WHERE user_id = $1', [key.userId]);
+          if (reached) return reached;
           const { rows } = await connection.query<ApiKey>(
             `INSERT INTO api_keys AS k (id, user_id, org_id, name, tier, secret_hash, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7)
            RETURNING ${COLUMNS}`,
@@ -32,7 +36,6 @@ export function createApiKeys(pool: Database): ApiKeys {
           return rows[0] as ApiKey;
         });
       } catch (error) {
-        if (violated(error, 'api_keys_user_id_fkey')) return 'NO_SUCH_USER';
         if (violated(error, 'api_keys_org_id_user_id_fkey')) return 'NOT_A_MEMBER';
         throw error;
       }
@@ -43,8 +46,11 @@ export function createApiKeys(pool: Database): ApiKeys {
       return rows[0] ?? null;
     },
 
-    async list(userId) {
-      const { rows } = await pool.query<ApiKey>(`SELECT ${COLUMNS} FROM api_keys k WHERE k.user_id = $1 ORDER BY k.id DESC`, [userId]);
+    async list(userId, { limit, after }) {
+      const { rows } = await pool.query<ApiKey>(
+        `SELECT ${COLUMNS} FROM api_keys k WHERE k.user_id = $1 AND ($2::uuid IS NULL OR k.id < $2) ORDER BY k.id DESC LIMIT $3`,
+        [userId, after, limit],
+      );
       return rows;
     },
 

@@ -23,7 +23,8 @@ export const GRANTS: Readonly<Record<string, Partial<Record<ServiceRole, Rights>
   user_endings: { leaky_auth: ALL, leaky_tokens: 's', leaky_analytics: 's', leaky_gateway: 's', leaky_worker: 'sd' },
   org_invitations: { leaky_auth: ALL, leaky_worker: 'sd' },
   // Written by triggers, with the rights of the owner
-  admin_log: { leaky_auth: 's', leaky_worker: 'sd' },
+  admin_log: { leaky_auth: 'sd', leaky_worker: 'sd' },
+  deleted_orgs: { leaky_auth: 'si' },
   signing_keys: { leaky_auth: ALL },
   quota_policies: { leaky_auth: 's', leaky_tokens: 'siu', leaky_worker: 'siu' },
   pools: { leaky_auth: 's', leaky_tokens: 'siu', leaky_worker: 'siu' },

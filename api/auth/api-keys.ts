@@ -15,7 +15,8 @@ import { API_KEY_RANDOM_BYTES, formatApiKey } from '../../domain/api-key.js';
 import { actorOf, callerOf, isAdmin, requireSelf } from '../http/caller.js';
 import { hashSecret } from '../http/key-cache.js';
 import type { Operation } from '../http/openapi.js';
-import { announce, isoOrNull, requireLogin, type AuthContext } from './context.js';
+import { sendPage, wanted } from '../http/pages.js';
+import { announce, isLimit, isoOrNull, limitProblem, requireLogin, type AuthContext } from './context.js';
 import type { ApiKey } from './ports.js';
 
 const PATH = '/api/v1/auth/api-keys';
@@ -29,12 +30,17 @@ export const apiKeyOperations: Operation[] = [
     summary: 'Create an API key; the key itself is shown this once',
     tag,
     body: createApiKeyBody,
-    responses: { 201: { description: 'Created', schema: createdApiKey }, ...refusals, 404: { description: 'No such user' } },
+    responses: {
+      201: { description: 'Created', schema: createdApiKey },
+      ...refusals,
+      404: { description: 'No such user' },
+      409: { description: 'The user has as many keys as one may (LIMIT_REACHED)' },
+    },
   },
   {
     method: 'get',
     path: PATH,
-    summary: 'List the API keys of a user, newest first',
+    summary: 'List the API keys of a user, newest first; a next page is in the header Link',
     tag,
     query: listApiKeysQuery,
     responses: { 200: { description: 'The keys, without their secrets', schema: listedApiKeys }, ...refusals },
@@ -87,24 +93,30 @@ export function apiKeyRoutes(router: Router, { accounts, revocations, authentica
       },
       actorOf(res),
     );
+    if (isLimit(created)) throw limitProblem(created);
     if (created === 'NO_SUCH_USER') throw new Problem('NOT_FOUND', 'There is no such user');
     if (created === 'NOT_A_MEMBER') throw new Problem('FORBIDDEN', 'The key’s owner is not a member of this organisation');
     res.status(201).json(withSecret(created, rawKey));
   });
 
   router.get(PATH, authenticator.required, async (req, res) => {
-    const { userId } = listApiKeysQuery.parse(req.query);
+    const { userId, ...page } = listApiKeysQuery.parse(req.query);
     requireSelf(callerOf(res), userId);
-    const keys = await apiKeys.list(userId);
-    res.json(
-      keys.map(({ id, name, orgId, createdAt, expiresAt, lastUsedAt }) => ({
+    const keys = await apiKeys.list(userId, wanted(page));
+    sendPage(
+      req,
+      res,
+      keys,
+      page.limit,
+      ({ id }) => id,
+      ({ id, name, orgId, createdAt, expiresAt, lastUsedAt }) => ({
         id,
         name,
         orgId,
         createdAt: createdAt.toISOString(),
         expiresAt: isoOrNull(expiresAt),
         lastUsedAt: isoOrNull(lastUsedAt),
-      })),
+      }),
     );
   });
 

@@ -1,84 +1,93 @@
 import type { Router } from 'express';
 import { Problem } from '../../contracts/errors.js';
-import { memberQuery, orgMember, orgMemberList, orgParams, putMemberBody } from '../../contracts/http/auth.js';
-import { actorOf, callerOf, isAdmin, requireBoundTo, type Caller } from '../http/caller.js';
+import { listQuery, memberQuery, orgMember, orgMemberList, orgParams, putMemberBody } from '../../contracts/http/auth.js';
+import { createdInvitation } from '../../contracts/http/invitations.js';
+import { actorOf, callerOf, isAdmin } from '../http/caller.js';
 import type { Operation } from '../http/openapi.js';
-import { announce, requireLogin, type AuthContext } from './context.js';
-import type { OrgMember, OrgRole } from './ports.js';
+import { sendPage, wanted } from '../http/pages.js';
+import { announce, isLimit, limitProblem, noSuchOrg, requireLogin, requireRole, type AuthContext } from './context.js';
+import { invite } from './invite.js';
+import { usernameKey } from './names.js';
+import type { OrgMember } from './ports.js';
 
 const PATH = '/api/v1/auth/orgs/:orgId/members';
 const tag = 'organisations';
 const base = { path: '/api/v1/auth/orgs/{orgId}/members', tag, params: orgParams };
 const refusals = { 400: { description: 'Invalid' }, 401: { description: 'Not authenticated' }, 403: { description: 'Not allowed' } };
-const managed = { ...refusals, 404: { description: 'No such organisation, user or member' }, 409: { description: 'The last owner stays' } };
+const managed = {
+  ...refusals,
+  404: { description: 'No such organisation, user or member' },
+  409: { description: 'The last owner stays, or there are as many as there may be (LIMIT_REACHED)' },
+};
 
 export const memberOperations: Operation[] = [
   {
     ...base,
     method: 'get',
-    summary: 'List the members; for members and ADMIN',
+    summary: 'List the members; for members and ADMIN. A next page is in the header Link',
+    query: listQuery,
     responses: { 200: { description: 'The members', schema: orgMemberList }, ...refusals, 404: { description: 'No such organisation' } },
   },
   {
     ...base,
     method: 'post',
-    summary: 'Add a member or change the role of one; for OWNER and ADMIN',
+    summary: 'Invite somebody (OWNER), add a member (ADMIN), or change the role of one',
     body: putMemberBody,
     responses: {
-      200: { description: 'Was a member already', schema: orgMember },
-      201: { description: 'Added', schema: orgMember },
+      200: { description: 'Was a member already and has this role now', schema: orgMember },
+      201: { description: 'Added by an ADMIN', schema: orgMember },
+      202: { description: 'Invited by an OWNER: a member from when it is accepted', schema: createdInvitation },
       ...managed,
     },
   },
   {
     ...base,
     method: 'delete',
-    summary: 'Remove a member, and with it the member’s keys bound to the organisation; for OWNER and ADMIN',
+    summary: 'Leave (userId=me), or remove a member as OWNER or ADMIN; the member’s keys bound to the organisation end with it',
     query: memberQuery,
     responses: { 204: { description: 'Removed' }, ...managed },
   },
 ];
 
-export function memberRoutes(router: Router, { accounts, revocations, authenticator }: AuthContext): void {
-  const { orgs } = accounts;
-
-  /** Asks the store and not the token: a role that was taken away must not be used for the token's remaining hour. */
-  const requireRole = async (caller: Caller, orgId: string, allowed: readonly OrgRole[]): Promise<void> => {
-    requireBoundTo(caller, orgId);
-    if (isAdmin(caller)) {
-      if (!(await orgs.exists(orgId))) throw noSuchOrg();
-      return;
-    }
-    const role = await orgs.roleOf(orgId, caller.userId);
-    if (!role) throw new Problem('FORBIDDEN', 'You are not a member of this organisation');
-    if (!allowed.includes(role)) throw new Problem('FORBIDDEN', 'Only an OWNER manages the members');
-  };
+export function memberRoutes(router: Router, context: AuthContext): void {
+  const { accounts, revocations, authenticator } = context;
+  const { orgs, users } = accounts;
 
   router.get(PATH, authenticator.required, async (req, res) => {
     const { orgId } = orgParams.parse(req.params);
-    await requireRole(callerOf(res), orgId, ['OWNER', 'MEMBER']);
-    res.json((await orgs.members(orgId)).map(shown));
+    const page = listQuery.parse(req.query);
+    await requireRole(accounts, callerOf(res), orgId, ['OWNER', 'MEMBER']);
+    sendPage(req, res, await orgs.members(orgId, wanted(page)), page.limit, ({ userId }) => userId, shown);
   });
 
   router.post(PATH, authenticator.required, async (req, res) => {
     const caller = callerOf(res);
+    const by = actorOf(res);
     const { orgId } = orgParams.parse(req.params);
-    const { userId, role } = putMemberBody.parse(req.body);
+    const { username, role, ...body } = putMemberBody.parse(req.body);
     requireLogin(caller);
-    await requireRole(caller, orgId, ['OWNER']);
-    const outcome = await orgs.putMember(orgId, userId, role, actorOf(res));
-    if (outcome === 'NO_SUCH_ORG') throw noSuchOrg();
-    if (outcome === 'NO_SUCH_USER') throw new Problem('NOT_FOUND', 'There is no such user');
-    if (outcome === 'LAST_OWNER') throw lastOwner();
-    res.status(outcome.created ? 201 : 200).json(shown(outcome.member));
+    await requireRole(accounts, caller, orgId, ['OWNER']);
+    const userId = body.userId ?? (await users.byUsernameKey(usernameKey(username ?? '')))?.id;
+    const changed = userId === undefined ? 'NOT_A_MEMBER' : await orgs.changeRole(orgId, userId, role, by);
+    if (changed === 'NO_SUCH_ORG') throw noSuchOrg();
+    if (changed === 'LAST_OWNER') throw lastOwner();
+    if (changed !== 'NOT_A_MEMBER') return void res.json(shown(changed));
+    if (!isAdmin(caller)) return void res.status(202).json((await invite(context, orgId, { ...body, username, role }, by)).answer);
+    const added = userId === undefined ? 'NO_SUCH_USER' : await orgs.addMember(orgId, userId, role, by);
+    if (added === 'NO_SUCH_ORG') throw noSuchOrg();
+    if (added === 'NO_SUCH_USER') throw new Problem('NOT_FOUND', 'There is no such user');
+    if (isLimit(added)) throw limitProblem(added);
+    res.status(201).json(shown(added));
   });
 
   router.delete(PATH, authenticator.required, async (req, res) => {
     const caller = callerOf(res);
     const { orgId } = orgParams.parse(req.params);
-    const { userId } = memberQuery.parse(req.query);
+    const asked = memberQuery.parse(req.query).userId;
+    const userId = asked === 'me' ? caller.userId : asked;
     requireLogin(caller);
-    await requireRole(caller, orgId, ['OWNER']);
+    // Whoever is in may leave; an ADMIN may name itself without being a member, and finds that it is none.
+    await requireRole(accounts, caller, orgId, userId === caller.userId ? ['OWNER', 'MEMBER'] : ['OWNER']);
     const endings = await orgs.removeMember(orgId, userId, actorOf(res));
     if (endings === 'NOT_A_MEMBER') throw new Problem('NOT_FOUND', 'This user is not a member');
     if (endings === 'LAST_OWNER') throw lastOwner();
@@ -94,5 +103,5 @@ const shown = ({ orgId, userId, username, role, createdAt }: OrgMember) => ({
   role,
   createdAt: createdAt.toISOString(),
 });
-const noSuchOrg = () => new Problem('NOT_FOUND', 'There is no such organisation');
-const lastOwner = () => new Problem('CONFLICT', 'An organisation keeps at least one OWNER');
+const lastOwner = () =>
+  new Problem('CONFLICT', 'An organisation keeps at least one OWNER: make another member OWNER first, or delete the organisation');

@@ -4,6 +4,31 @@ import type { AskStanding } from '../identity/standings.js';
 
 /** What the auth service needs to keep. Expected refusals are returned values. Instants are Dates, hashes lower-case hex. */
 
+/** How much one account may make, and have made of it. */
+export interface AccountBounds {
+  /** That it created or owns */
+  orgsPerUser: number;
+  membershipsPerUser: number;
+  keysPerUser: number;
+  membersPerOrg: number;
+  /** Open invitations */
+  invitationsPerUser: number;
+  invitationsPerOrg: number;
+}
+
+/** A refusal: `used` of `limit` are there already. */
+export interface LimitReached {
+  policy: string;
+  limit: number;
+  used: number;
+}
+
+/** Of a list: at most `limit` rows, after the one with this id */
+export interface Page {
+  limit: number;
+  after: string | null;
+}
+
 export type OrgRole = 'OWNER' | 'MEMBER';
 
 export interface User {
@@ -82,9 +107,10 @@ export interface ApiKeys {
   create(
     key: Omit<ApiKey, 'createdAt' | 'lastUsedAt'> & { secretHash: string },
     by: Actor,
-  ): Promise<ApiKey | 'NO_SUCH_USER' | 'NOT_A_MEMBER'>;
+  ): Promise<ApiKey | 'NO_SUCH_USER' | 'NOT_A_MEMBER' | LimitReached>;
   byId(id: string): Promise<ApiKey | null>;
-  list(userId: string): Promise<ApiKey[]>;
+  /** Newest first */
+  list(userId: string, page: Page): Promise<ApiKey[]>;
   /** The secrets that stopped working; null when the user has no such key. */
   remove(userId: string, id: string, by: Actor): Promise<SecretEnding[] | null>;
   /** Replaces the secret. The old one works until `graceEnds`, the one before it ends at once. Null: no such key. */
@@ -112,21 +138,57 @@ export interface OrgMember {
 
 export interface Orgs {
   /** Creates the organisation with its creator as OWNER. */
-  create(id: string, name: string, ownerId: string, by: Actor): Promise<Org | 'NO_SUCH_USER'>;
+  create(id: string, name: string, ownerId: string, by: Actor): Promise<Org | 'NO_SUCH_USER' | LimitReached>;
   exists(id: string): Promise<boolean>;
-  /** Organisations of a user with the role held in each, oldest first. */
-  of(userId: string): Promise<(Org & { role: OrgRole })[]>;
+  /** Organisations of a user, or `only` one of them, with the role held in each, oldest first. */
+  of(userId: string, page: Page, only?: string | null): Promise<(Org & { role: OrgRole })[]>;
   roleOf(orgId: string, userId: string): Promise<OrgRole | null>;
-  members(orgId: string): Promise<OrgMember[]>;
-  /** Adds a member or changes the role of one. */
-  putMember(
-    orgId: string,
-    userId: string,
-    role: OrgRole,
-    by: Actor,
-  ): Promise<{ member: OrgMember; created: boolean } | 'NO_SUCH_ORG' | 'NO_SUCH_USER' | 'LAST_OWNER'>;
+  /** Oldest account first */
+  members(orgId: string, page: Page): Promise<OrgMember[]>;
+  /** Without asking the user, which an ADMIN may. One that is a member already never loses a role by it. */
+  addMember(orgId: string, userId: string, role: OrgRole, by: Actor): Promise<OrgMember | 'NO_SUCH_ORG' | 'NO_SUCH_USER' | LimitReached>;
+  changeRole(orgId: string, userId: string, role: OrgRole, by: Actor): Promise<OrgMember | 'NO_SUCH_ORG' | 'NOT_A_MEMBER' | 'LAST_OWNER'>;
   /** Also deletes the member's keys that are bound to the organisation, and returns the secrets that ended with them. */
   removeMember(orgId: string, userId: string, by: Actor): Promise<SecretEnding[] | 'NOT_A_MEMBER' | 'LAST_OWNER'>;
+  /** Deletes an organisation that owns nothing, with its members and the keys bound to it. `owned`: what it owns, in words. */
+  remove(orgId: string, by: Actor): Promise<{ endings: SecretEnding[] } | { owned: string[] } | 'NO_SUCH_ORG'>;
+}
+
+export interface Invitation {
+  id: string;
+  orgId: string;
+  orgName: string;
+  role: OrgRole;
+  /** Whom it is for; null: nobody has the name, or it is for whoever has the link */
+  userId: string | null;
+  /** As the inviter typed it */
+  username: string | null;
+  createdAt: Date;
+  expiresAt: Date;
+}
+
+export type Invitee = { userId: string } | { username: string; nameKey: string };
+
+export type InvitationRef = { id: string } | { tokenHash: string };
+
+/** Membership is an invitation that is accepted: nobody is made part of anything without a word. */
+export interface Invitations {
+  /** @param made `invitee` null: whoever has the link. One that the person has already is renewed, and `tokenHash` not used. */
+  create(
+    made: { id: string; orgId: string; role: OrgRole; invitee: Invitee | null; tokenHash: string; expiresAt: Date },
+    by: Actor,
+  ): Promise<{ invitation: Invitation; created: boolean } | 'NO_SUCH_ORG' | 'NO_SUCH_USER' | 'IS_MEMBER' | LimitReached>;
+  /** Open ones, oldest first */
+  ofUser(userId: string, page: Page): Promise<Invitation[]>;
+  ofOrg(orgId: string, page: Page): Promise<Invitation[]>;
+  /** ENDED: it was accepted. Revoking again is OK. */
+  revoke(orgId: string, id: string, by: Actor): Promise<'OK' | 'NOT_FOUND' | 'ENDED'>;
+  /** The membership, also when accepted again. NOT_FOUND: there is none for this user. ENDED: it is not open any more. */
+  accept(ref: InvitationRef, userId: string, by: Actor): Promise<(Org & { role: OrgRole }) | 'NOT_FOUND' | 'ENDED' | LimitReached>;
+  /** ENDED: it was accepted. Declining again is OK. */
+  decline(ref: InvitationRef, userId: string, by: Actor): Promise<'OK' | 'NOT_FOUND' | 'ENDED'>;
+  /** Forgets those that expired a month ago. */
+  purge(): Promise<void>;
 }
 
 export interface SigningKeyRecord {
@@ -190,6 +252,7 @@ export interface Accounts {
   standing: AskStanding;
   apiKeys: ApiKeys;
   orgs: Orgs;
+  invitations: Invitations;
   signingKeys: SigningKeys;
   /** Resolves when the store answers */
   ping(): Promise<void>;

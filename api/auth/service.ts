@@ -2,6 +2,7 @@ import { createServiceApp, type ServiceApp } from '../http/service.js';
 import { adminLogOperations, adminLogRoutes } from './admin-log.js';
 import { apiKeyOperations, apiKeyRoutes } from './api-keys.js';
 import type { AuthContext } from './context.js';
+import { invitationOperations, invitationRoutes } from './invitations.js';
 import { keyCheckOperations, keyCheckRoutes } from './key-checks.js';
 import { loginOperations, loginRoutes } from './login.js';
 import { memberOperations, memberRoutes } from './members.js';
@@ -19,6 +20,7 @@ export const authOperations = [
   ...orgOperations,
   ...memberOperations,
   ...userOperations,
+  ...invitationOperations,
   ...signingKeyOperations,
   ...adminLogOperations,
 ];
@@ -40,6 +42,7 @@ export function createAuthService(context: AuthContext): ServiceApp {
       orgRoutes(router, context);
       memberRoutes(router, context);
       userRoutes(router, context);
+      invitationRoutes(router, context);
       signingKeyRoutes(router, context);
       adminLogRoutes(router, context);
     },

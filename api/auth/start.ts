@@ -57,6 +57,7 @@ export async function startAuth({ config, log, accounts, revocations, loginPoint
   const server = await listen(app, config.host, config.ports.auth, config.http, app.trusts);
   const rotation = setInterval(() => {
     keyring.rotateIfDue().catch((error: unknown) => log.error({ err: error }, 'the signing key could not be checked for its age'));
+    accounts.invitations.purge().catch((error: unknown) => log.warn({ err: error }, 'old invitations could not be deleted'));
     accounts.adminLog
       .purge(config.auth.adminLogDays)
       .catch((error: unknown) => log.warn({ err: error }, 'old entries of the admin log could not be deleted'));

@@ -1,5 +1,6 @@
 import type { RequestHandler } from 'express';
 import type { Logger } from '../../telemetry/log.js';
+import { loggedPath } from './logged-path.js';
 import { routeOf } from './request-times.js';
 
 const MAX_PATH = 200;
@@ -11,7 +12,7 @@ const MAX_PATH = 200;
 export function accessLog(service: string, log: Logger, level: 'trace' | 'debug' | 'info'): RequestHandler {
   return (req, res, next) => {
     const startedAt = performance.now();
-    const path = req.url.split('?', 1)[0] ?? '';
+    const path = loggedPath(req.url);
     res.once('close', () => {
       log[level](
         {

@@ -36,6 +36,7 @@ const EXPOSED_HEADERS = [
   'RateLimit',
   'RateLimit-Policy',
   'Retry-After',
+  'Link',
 ];
 
 /** CORS. Whoever sends no Origin gets what anybody without one gets. */

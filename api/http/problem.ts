@@ -1,6 +1,7 @@
 import type { ErrorRequestHandler, RequestHandler, Response } from 'express';
 import { z } from 'zod';
 import { ERRORS, Problem, type ErrorCode, type FieldError, type ProblemExtras } from '../../contracts/errors.js';
+import { loggedPath } from './logged-path.js';
 import { isOutage } from '../../platform/outages.js';
 import type { Logger } from '../../telemetry/log.js';
 import { metrics } from '../../telemetry/metrics.js';
@@ -112,7 +113,7 @@ export function problemHandler(log: Logger): ErrorRequestHandler {
       sendProblem(res, problem.code, problem.detail, problem.extras);
       return;
     }
-    log.error({ err: error, correlationId: res.locals.correlationId, method: req.method, path: req.path }, 'unexpected error');
+    log.error({ err: error, correlationId: res.locals.correlationId, method: req.method, path: loggedPath(req.path) }, 'unexpected error');
     sendProblem(res, 'INTERNAL', 'Something went wrong on our side; the correlation id identifies this request');
   };
 }

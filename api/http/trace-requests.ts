@@ -1,5 +1,6 @@
 import type { RequestHandler } from 'express';
 import type { Tracer } from '../../telemetry/tracing.js';
+import { loggedPath } from './logged-path.js';
 import { routeOf } from './request-times.js';
 
 const NOT_TRACED = /^\/(?:health|metrics|docs)(?:\/|$)/;
@@ -16,7 +17,7 @@ export interface TraceRequestsOptions {
  */
 export function traceRequests(tracer: Tracer, { service, takeParent }: TraceRequestsOptions): RequestHandler {
   return (req, res, next) => {
-    const path = req.url.split('?', 1)[0] ?? '/';
+    const path = loggedPath(req.url);
     if (NOT_TRACED.test(path)) return next();
     const { method } = req;
     const attributes = {

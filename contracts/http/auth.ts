@@ -1,5 +1,8 @@
 import { TIERS } from '../../domain/tiers.js';
-import { defaulted, instant, optional, text, timestamp, uuid, whole, z } from './common.js';
+import { defaulted, instant, isUuid, optional, text, timestamp, uuid, whole, z } from './common.js';
+import { whom } from './invitations.js';
+import { pageQuery } from './pages.js';
+import { orgRole } from './roles.js';
 
 /** bcrypt reads 72 bytes and ignores the rest, so a longer password would be weaker than it looks. */
 export const PASSWORD_MAX_BYTES = 72;
@@ -65,7 +68,7 @@ export const createdApiKey = z.object({
   rawKey,
 });
 const boundTo = uuid.nullable().openapi({ description: 'The organisation that the key acts for, and nothing else; null: its user' });
-export const listApiKeysQuery = z.object({ userId: id });
+export const listApiKeysQuery = z.object({ userId: id, ...pageQuery });
 export const listedApiKeys = z.array(
   z.object({
     id: uuid,
@@ -91,12 +94,23 @@ export const exchangedApiKey = z.object({
 });
 
 export const createOrgBody = z.object({ name: label });
-const orgRole = z.enum(['OWNER', 'MEMBER']);
 export const org = z.object({ orgId: uuid, name: z.string(), role: orgRole, createdAt: timestamp });
 export const orgList = z.array(org);
+export const listQuery = z.object(pageQuery);
 export const orgParams = z.object({ orgId: id });
-export const putMemberBody = z.object({ userId: id, role: defaulted(orgRole, 'MEMBER') });
-export const memberQuery = z.object({ userId: id });
+export const putMemberBody = z
+  .object({ ...whom, role: defaulted(orgRole, 'MEMBER') })
+  .refine(({ userId, username }) => (userId === undefined) !== (username === undefined), {
+    path: ['userId'],
+    error: 'must be given, or username in its place',
+  });
+export const memberQuery = z.object({
+  userId: text({
+    max: 36,
+    normalise: (who) => who.toLowerCase(),
+    laws: [[(who) => who === 'me' || isUuid(who), 'must be a UUID, or me']],
+  }).openapi({ description: 'Whom to remove; me: leave' }),
+});
 export const orgMember = z.object({ orgId: uuid, userId: uuid, username: z.string(), role: orgRole, createdAt: timestamp });
 export const orgMemberList = z.array(orgMember);
 

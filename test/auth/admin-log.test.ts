@@ -19,6 +19,7 @@ interface Entry {
 const WITHOUT_TRIGGER: Record<string, string> = {
   admin_log: 'is the log',
   roles: 'only migrations change it',
+  deleted_orgs: 'follows from orgs',
   api_key_endings: 'follows from api_keys',
   user_endings: 'follows from users and user_roles',
   pools: 'every call changes it; totals are logged by the quota store',

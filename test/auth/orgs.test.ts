@@ -22,6 +22,13 @@ describe('organisations', function () {
   const members = (orgId: string) => `${ORGS}/${orgId}/members`;
   const put = (by: Person | { token: string }, orgId: string, userId: string, role?: string) =>
     auth().call('POST', members(orgId), { token: by.token, body: { userId, ...(role && { role }) } });
+  /** Invited by an OWNER, and accepted */
+  const join = async (by: Person, orgId: string, person: Person, role?: string) => {
+    const invited = await put(by, orgId, person.userId, role);
+    assert.equal(invited.status, 202, JSON.stringify(invited.body));
+    const accepted = await auth().call('POST', `/api/v1/auth/invitations/${invited.body.id}/accept`, { token: person.token });
+    assert.equal(accepted.status, 200, JSON.stringify(accepted.body));
+  };
   const remove = (by: Person, orgId: string, userId: string) =>
     auth().call('DELETE', `${members(orgId)}?userId=${userId}`, { token: by.token });
 
@@ -37,14 +44,12 @@ describe('organisations', function () {
     assert.equal('orgs' in decodeJwt(exchanged.body.token), false);
   });
 
-  it('an OWNER adds (201), changes (200), lists and removes (204) members; an ADMIN too', async () => {
+  it('an OWNER invites (202), changes (200), lists and removes (204) members; an ADMIN adds them (201)', async () => {
     const [owner, member] = [await auth().register(), await auth().register()];
     const orgId = await createOrg(owner);
-    const added = await put(owner, orgId, member.userId);
-    assert.equal(added.status, 201);
-    assert.equal(added.body.role, 'MEMBER');
-    assert.equal(added.body.username, member.username);
-    assert.equal((await put(owner, orgId, member.userId, 'OWNER')).status, 200);
+    await join(owner, orgId, member);
+    const changed = await put(owner, orgId, member.userId, 'OWNER');
+    assert.deepEqual([changed.status, changed.body.role, changed.body.username], [200, 'OWNER', member.username]);
     const list = await auth().call('GET', members(orgId), { token: member.token });
     assert.deepEqual(new Set(list.body.map((row: Person) => row.userId)), new Set([owner.userId, member.userId]));
     assert.equal((await remove(owner, orgId, member.userId)).status, 204);
@@ -57,7 +62,7 @@ describe('organisations', function () {
   it('a MEMBER manages nobody, a stranger sees nothing', async () => {
     const [owner, member, stranger] = [await auth().register(), await auth().register(), await auth().register()];
     const orgId = await createOrg(owner);
-    await put(owner, orgId, member.userId);
+    await join(owner, orgId, member);
     assertProblem(await put(member, orgId, stranger.userId), 403);
     assertProblem(await put(member, orgId, member.userId, 'OWNER'), 403);
     assertProblem(await remove(member, orgId, owner.userId), 403);
@@ -71,7 +76,7 @@ describe('organisations', function () {
     const orgId = await createOrg(a);
     assertProblem(await remove(a, orgId, a.userId), 409, 'CONFLICT');
     assertProblem(await put(a, orgId, a.userId, 'MEMBER'), 409, 'CONFLICT');
-    await put(a, orgId, b.userId, 'OWNER');
+    await join(a, orgId, b, 'OWNER');
     const statuses = (await Promise.all([remove(a, orgId, a.userId), remove(b, orgId, b.userId)])).map(({ status }) => status);
     assert.equal(statuses.filter((status) => status === 204).length, 1, statuses.join());
     const { rows } = await auth().pool.query(`SELECT 1 FROM org_members WHERE org_id = $1 AND role = 'OWNER'`, [orgId]);
@@ -97,7 +102,7 @@ describe('organisations', function () {
     const orgId = await createOrg(owner);
     const body = { userId: member.userId, name: 'bound', orgId };
     assertProblem(await auth().call('POST', '/api/v1/auth/api-keys', { token: member.token, body }), 403);
-    await put(owner, orgId, member.userId);
+    await join(owner, orgId, member);
     const { rawKey } = await auth().createKey(member, { orgId });
     const exchanged = await auth().call('POST', '/api/v1/auth/api-keys/exchange', { key: rawKey });
     assert.equal(decodeJwt(exchanged.body.token).keyOrgId, orgId);
@@ -111,7 +116,7 @@ describe('organisations', function () {
     const orgId = await createOrg(owner);
     const memberships = createMemberships(auth().pool);
     assert.equal(await memberships.isMember(member.userId, orgId), false);
-    await put(owner, orgId, member.userId);
+    await join(owner, orgId, member);
     assert.equal(await memberships.isMember(member.userId, orgId), true);
     assert.deepEqual(await memberships.orgsOf(member.userId), [orgId]);
     await remove(owner, orgId, member.userId);

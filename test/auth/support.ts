@@ -80,7 +80,7 @@ export function withAuth(environment: Record<string, string> = {}): () => AuthFi
     server = await startAuth({
       config,
       log,
-      accounts: createAccounts(pool),
+      accounts: createAccounts(pool, config.auth.bounds),
       revocations,
       loginPoints: createMemoryLoginPoints(config.auth),
     });

@@ -12,6 +12,7 @@ const LOGIN = '/api/v1/auth/login';
 const KEYS = '/api/v1/auth/api-keys';
 const VALIDATE = '/api/v1/auth/api-keys/validate';
 const ORGS = '/api/v1/auth/orgs';
+const INVITATIONS = '/api/v1/auth/invitations';
 const MEMBERS = '/api/v1/auth/orgs/{orgId}/members';
 const HOUR_MS = 3_600_000;
 
@@ -261,7 +262,7 @@ describe('the contract of the auth service', () => {
         }
       });
 
-      it('organisations have OWNERs who add, change and remove members, and keep at least one OWNER', async () => {
+      it('organisations have OWNERs who invite, change and remove members, and keep at least one OWNER', async () => {
         const created = await contract.ask(way, 'POST', ORGS, { token: ada.token, body: { name: 'Difference Engines' } });
         assert.deepEqual([created.status, created.body.role, created.body.name], [201, 'OWNER', 'Difference Engines']);
         const params = { orgId: created.body.orgId as string };
@@ -271,8 +272,13 @@ describe('the contract of the auth service', () => {
         assertProblem(await put(bob.token, { userId: bob.userId }), 403);
         assertProblem(await put(undefined, { userId: bob.userId }), 401);
         assertProblem(await contract.ask(way, 'GET', MEMBERS, { params, token: bob.token }), 403);
-        const added = await put(ada.token, { userId: bob.userId });
-        assert.deepEqual([added.status, added.body.role, added.body.username], [201, 'MEMBER', bob.username]);
+        const invited = await put(ada.token, { userId: bob.userId });
+        assert.deepEqual([invited.status, invited.body.role, 'username' in invited.body], [202, 'MEMBER', true]);
+        assertProblem(await contract.ask(way, 'GET', MEMBERS, { params, token: bob.token }), 403);
+        const waiting = await contract.ask(way, 'GET', INVITATIONS, { token: bob.token });
+        const { id } = waiting.body.find(({ orgId }: { orgId: string }) => orgId === params.orgId) as { id: string };
+        const accepted = await contract.ask(way, 'POST', `${INVITATIONS}/{ref}/accept`, { params: { ref: id }, token: bob.token });
+        assert.deepEqual([accepted.status, accepted.body.role], [200, 'MEMBER']);
         assertProblem(await put(bob.token, { userId: bob.userId, role: 'OWNER' }), 403);
         const listed = await contract.ask(way, 'GET', MEMBERS, { params, token: bob.token });
         assert.deepEqual(listed.body.map((member: { userId: string }) => member.userId).sort(), [ada.userId, bob.userId].sort());

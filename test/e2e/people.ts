@@ -46,9 +46,11 @@ export class People {
   async org(owner: Person, ...members: Person[]): Promise<string> {
     const answer = await this.call('POST', '/api/v1/auth/orgs', { token: owner.token, body: { name: 'Analytical Engines' } });
     assert.equal(answer.status, 201, answer.text);
-    for (const { userId } of members) {
-      const added = await this.call('POST', `/api/v1/auth/orgs/${answer.body.orgId}/members`, { token: owner.token, body: { userId } });
-      assert.equal(added.status, 201, added.text);
+    for (const { userId, token } of members) {
+      const invited = await this.call('POST', `/api/v1/auth/orgs/${answer.body.orgId}/members`, { token: owner.token, body: { userId } });
+      assert.equal(invited.status, 202, invited.text);
+      const accepted = await this.call('POST', `/api/v1/auth/invitations/${invited.body.id}/accept`, { token });
+      assert.equal(accepted.status, 200, accepted.text);
     }
     return answer.body.orgId as string;
   }

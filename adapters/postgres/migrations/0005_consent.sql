@@ -125,3 +125,21 @@ ALTER TABLE users ADD COLUMN username_skeleton text;
 CREATE UNIQUE INDEX users_username_skeleton_key ON users (username_skeleton);
 
 CREATE INDEX orgs_by_creator ON orgs (created_by);
+
+-- Organisations that are gone: a purchase that was on its way when its organisation was deleted must find no pool to fill, and so
+-- ends with its payment released. Whoever deletes holds the lock exclusively and looks for pending tokens under it.
+CREATE TABLE deleted_orgs (
+  org_id uuid PRIMARY KEY,
+  deleted_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE FUNCTION allocations_of_orgs_that_are() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+BEGIN
+  PERFORM pg_advisory_xact_lock_shared(hashtextextended(NEW.owner_id::text, 5));
+  IF EXISTS (SELECT 1 FROM deleted_orgs WHERE org_id = NEW.owner_id) THEN
+    RAISE EXCEPTION 'organisation % was deleted', NEW.owner_id;
+  END IF;
+  RETURN NEW;
+END $$;
+CREATE TRIGGER allocations_of_orgs_that_are BEFORE INSERT ON allocations FOR EACH ROW WHEN (NEW.owner_kind = 'org')
+  EXECUTE FUNCTION allocations_of_orgs_that_are();

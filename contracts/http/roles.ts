@@ -1,0 +1,3 @@
+import { z } from './common.js';
+
+export const orgRole = z.enum(['OWNER', 'MEMBER']);
