@@ -6,13 +6,14 @@ import { createAuditor } from '../../adapters/postgres/audit.js';
 import { createConsumptionLedger } from '../../adapters/postgres/ledger.js';
 import { createPurchaseLedger } from '../../adapters/postgres/ledger-purchases.js';
 import { migrate } from '../../adapters/postgres/migrate.js';
-import { createPool, type Database } from '../../adapters/postgres/pool.js';
+import { createPool, inTransaction, type Database } from '../../adapters/postgres/pool.js';
 import { resetWindowOf } from '../../adapters/postgres/pools.js';
 import { createQuotaStore } from '../../adapters/postgres/quota-store.js';
 import type { PoolKey } from '../../contracts/temporal.js';
 import { termsOf } from '../../domain/tiers.js';
 import { projectRoot } from '../../root.js';
 import { poolRow, released, requestFor, userPool } from '../support/consumptions.js';
+import { eventually } from '../support/eventually.js';
 import { dropDatabases, startTestPostgres } from '../support/postgres.js';
 
 /** Migrations before the one on trial */
@@ -37,7 +38,7 @@ describe('migration 0008 on a filled database', function () {
     const url = new URL(server);
     url.pathname = `/${name}`;
     await migrate(url.href, BEFORE);
-    db = createPool(url.href, 3);
+    db = createPool(url.href, 4);
     await openAsBefore(capped, { allowance: '100', cap: '100' });
     await db.query(`UPDATE pools SET cap = NULL WHERE owner_id = $1`, [capped.ownerId]);
     await db.query(`SELECT allocate_purchase($1, 'user', $2, 'openai', 50)`, [paid, capped.ownerId]);
@@ -129,7 +130,20 @@ describe('migration 0008 on a filled database', function () {
       }
       return rounds;
     });
-    await migrate(url).finally(() => (migrating = false));
+    const touch = 'UPDATE pools SET updated_at = now() WHERE owner_id = $1';
+    // A batch over two pools, caught between them: it goes on to the second, which the migration mends, while that waits for its lock.
+    const between = inTransaction(db, async (batch) => {
+      await batch.query(touch, [busy.ownerId]);
+      await eventually('the migration waits', async () => {
+        const { rows } = await batch.query<{ waiting: number }>(
+          `SELECT count(*) AS waiting FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND NOT granted`,
+        );
+        return (rows[0]?.waiting ?? 0) > 0;
+      });
+      await batch.query(touch, [tooMuch.ownerId]);
+    });
+    const migrated = migrate(url).finally(() => (migrating = false));
+    await Promise.all([between, migrated]);
     const rounds = (await Promise.all(load)).reduce((sum, count) => sum + count, 0);
     const row = await poolRow(db, busy);
     assert.deepEqual([row['allowance'], row['reserved'], row['pending']], [1_000_000, 0, rounds]);
