@@ -15,7 +15,7 @@ export type ServiceName = 'auth' | 'tokens' | 'analytics';
 export const WAYS = ['through the gateway', 'directly'] as const;
 export type Way = (typeof WAYS)[number];
 
-const OPERATIONS: readonly Operation[] = [
+export const OPERATIONS: readonly Operation[] = [
   ...authOperations,
   ...tokenOperations,
   ...purchaseOperations,
