@@ -130,6 +130,14 @@ export async function run(args: readonly string[]): Promise<void> {
     .action((sagaId: string, options: { terminated: boolean }) =>
       guarded(async (config) => show((await import('./compose/payments.js')).paymentCommands.refund(config, sagaId, options)))(),
     );
+  program
+    .command('usage')
+    .description('usage events')
+    .command('republish')
+    .description('publish the usage of all consumptions that ended in a span of time anew; what is stored already stays as it is')
+    .requiredOption('--from <time>', 'ISO-8601, for instance 2026-11-27T08:00:00Z')
+    .option('--to <time>', 'unset: now')
+    .action((options: { from: string; to?: string }) => guarded((config) => republish(config, options))());
   const deadLetters = program.command('dead-letters').description('messages that could not be stored and were put aside');
   for (const [name, description] of [
     ['list', 'show those that wait, as JSON lines'],
@@ -220,6 +228,11 @@ async function audit(config: Config, { grace, json }: { grace: string; json: boo
   if (!Number.isInteger(graceSeconds) || graceSeconds < 0) throw new ConfigError(`--grace: ${grace} is not a whole number of seconds`);
   const { runAudit } = await import('./compose/audit.js');
   if (!(await runAudit(config, { graceSeconds, json }))) process.exitCode = 1;
+}
+
+async function republish(config: Config, options: { from: string; to?: string }): Promise<void> {
+  const { republishUsage } = await import('./compose/republish.js');
+  print(`Published: ${await republishUsage(config, options)}`);
 }
 
 async function replay(config: Config, options: ReplayOptions): Promise<void> {

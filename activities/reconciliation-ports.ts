@@ -8,8 +8,29 @@ export interface StaleHold {
 
 export interface StaleHolds {
   find(olderThanSeconds: number, limit: number): Promise<StaleHold[]>;
-  /** Consumptions of a workflow that ended a while ago, at most a quarter of an hour more, and are not in the usage events. */
-  findUnreported(olderThanSeconds: number, limit: number): Promise<StaleHold[]>;
+}
+
+/** Up to where consumptions have been looked at, in the order in which they began. */
+export interface Mark {
+  at: string;
+  id: string;
+}
+
+/** Consumptions that ended and are not in the usage events. A mark is kept of how far they have been looked for. */
+export interface UnreportedUsage {
+  /** What comes after the mark and began more than so many seconds ago */
+  nextPage(
+    olderThanSeconds: number,
+    limit: number,
+  ): Promise<{ held: string[]; unreported: StaleHold[]; upTo: Mark | null; complete: boolean }>;
+  /** Moves the mark on. All up to it is published or among `postponed`, which is kept to be looked at again. */
+  pass(upTo: Mark, postponed: readonly string[]): Promise<void>;
+  /** Of those kept, the ones looked at longest ago that have ended and are still not in the usage events; forgets those that are. */
+  postponed(limit: number): Promise<StaleHold[]>;
+  /** Of those kept */
+  published(ids: readonly string[]): Promise<void>;
+  /** The next look begins at the beginning: the usage store may have lost what it had. */
+  rewind(): Promise<void>;
 }
 
 export interface OpenWorkflows {

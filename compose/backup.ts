@@ -5,6 +5,7 @@ import { createConsumptionLedger } from '../adapters/postgres/ledger.js';
 import { migrate } from '../adapters/postgres/migrate.js';
 import { createPool, type Database } from '../adapters/postgres/pool.js';
 import { createStaleHolds } from '../adapters/postgres/stale-holds.js';
+import { createUnreportedUsage } from '../adapters/postgres/unreported-usage.js';
 import { findPostgresTools } from '../adapters/postgres/tools.js';
 import { ConfigError, type Config } from '../config.js';
 import { withDatabaseUrl } from '../embedded/borrow-postgres.js';
@@ -83,22 +84,22 @@ async function inEmptyDatabase(pool: Database, replace: boolean, restore: () => 
   await pool.query(`DROP SCHEMA ${ASIDE} CASCADE`);
 }
 
-const WINDOW_SECONDS = 180;
-const WINDOWS = 10;
-/** Of one chunk of holds at a time; far more than can have been in flight. */
-const ROUNDS = 1_000;
+/** Each takes a chunk of holds and looks for a while; far more than can be needed. */
+const ROUNDS = 10_000;
 
 /**
- * What no workflow will come back for: holds are released, outcomes without a usage event are recorded. The schedule would release
- * the holds too, but looks for outcomes of the last quarter of an hour only, counted from now and not from the snapshot.
+ * What no workflow will come back for: holds are released, outcomes without a usage event are recorded, from the first consumption
+ * on: the usage store may be another one, of another time.
  */
 async function endOrphans(config: Config, pool: Database): Promise<string> {
   const log = createLogger('silent');
   const resources = createResources({ config, log });
   try {
     const usage = resources.usageStore();
+    const unreported = createUnreportedUsage(pool, usage.books);
     const { releaseOrphans } = createReconciliationActivities({
-      stale: createStaleHolds(pool, usage.books),
+      stale: createStaleHolds(pool),
+      unreported,
       workflows: { isOpen: () => Promise.resolve(false) },
       ledger: createConsumptionLedger(pool, { enforceQuota: config.flags.quotaEnforcement }),
       usage: resources.events().usage,
@@ -106,24 +107,15 @@ async function endOrphans(config: Config, pool: Database): Promise<string> {
       log,
     });
     let [released, reported] = [0, 0];
-    const first = await secondsSinceLast(pool);
-    for (let window = 0; window < WINDOWS; window++) {
-      for (let round = 0; round < ROUNDS; round++) {
-        const ended = await releaseOrphans(window === 0 ? 0 : first + (window - 1) * WINDOW_SECONDS);
-        released += ended.released;
-        reported += ended.reported;
-        if (ended.released + ended.reported === 0) break;
-      }
+    await unreported.rewind();
+    for (let round = 0; round < ROUNDS; round++) {
+      const ended = await releaseOrphans(0);
+      released += ended.released;
+      reported += ended.reported;
+      if (ended.complete && ended.released + ended.reported === 0) break;
     }
     return `Holds released: ${released}; outcomes recorded as usage: ${reported}\n`;
   } finally {
     await resources.close();
   }
-}
-
-async function secondsSinceLast(pool: Database): Promise<number> {
-  const { rows } = await pool.query<{ age: number | null }>(
-    'SELECT floor(extract(epoch FROM now() - max(created_at)))::int AS age FROM consumptions',
-  );
-  return Math.max(0, rows[0]?.age ?? 0);
 }

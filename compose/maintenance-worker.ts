@@ -6,6 +6,7 @@ import { createConsumptionRetention } from '../adapters/postgres/consumption-ret
 import { createConsumptionLedger } from '../adapters/postgres/ledger.js';
 import { createBooksState } from '../adapters/postgres/books-state.js';
 import { createStaleHolds } from '../adapters/postgres/stale-holds.js';
+import { createUnreportedUsage } from '../adapters/postgres/unreported-usage.js';
 import { createOpenWorkflows } from '../adapters/temporal/open-workflows.js';
 import { TASK_QUEUES } from '../contracts/temporal.js';
 import { ensureSchedules } from '../temporal-config/schedules.js';
@@ -36,7 +37,8 @@ export const composeMaintenanceWorker: Compose = async (resources) => {
         consumptions: createConsumptionRetention(database),
       }),
       ...createReconciliationActivities({
-        stale: createStaleHolds(database, usage.books),
+        stale: createStaleHolds(database),
+        unreported: createUnreportedUsage(database, usage.books),
         workflows: createOpenWorkflows(temporal.client),
         ledger: createConsumptionLedger(database, { enforceQuota: config.flags.quotaEnforcement }),
         usage: resources.events().usage,

@@ -40,6 +40,8 @@ export const GRANTS: Readonly<Record<string, Partial<Record<ServiceRole, Rights>
   purchase_events: { leaky_analytics: 'si', leaky_worker: ALL },
   usage_events: { leaky_tokens: 'si', leaky_analytics: 'si', leaky_worker: ALL },
   usage_deltas: { leaky_tokens: 'si', leaky_analytics: 'si', leaky_worker: ALL },
+  usage_look: { leaky_worker: 'su' },
+  postponed_usage: { leaky_worker: ALL },
   usage_rollups: { leaky_analytics: 's', leaky_worker: ALL },
   schema_migrations: {},
 };

@@ -67,7 +67,7 @@ export function createConsumptionLedger(db: Database, { enforceQuota }: LedgerOp
     async usageOf(workflowId, ids) {
       const { rows } = await db.query<StoredUsage>({
         name: 'usage_of_consumptions',
-        text: `SELECT id, provider, user_id, org_id, tokens, charged, state, outcome_code, correlation_id, tag, decided_at
+        text: `SELECT ${USAGE_COLUMNS}
                  FROM consumptions WHERE id = ANY($2::uuid[]) AND workflow_id = $1 AND state <> 'HELD'`,
         values: [workflowId, ids],
       });
@@ -105,7 +105,10 @@ const reserveItem = ({ prompt, model, ...request }: ConsumptionRequest) => ({
   request: { prompt, model },
 });
 
-interface StoredUsage {
+/** The columns of consumptions that a usage event is made of */
+export const USAGE_COLUMNS = 'id, provider, user_id, org_id, tokens, charged, state, outcome_code, correlation_id, tag, decided_at';
+
+export interface StoredUsage {
   id: string;
   provider: ProviderName;
   user_id: string;
@@ -131,7 +134,7 @@ interface StoredConsumption extends StoredUsage {
   created_at: Date;
 }
 
-function usageEventOf(row: StoredUsage): UsageEvent {
+export function usageEventOf(row: StoredUsage): UsageEvent {
   const allowed = row.state === 'SETTLED';
   return {
     id: row.id,

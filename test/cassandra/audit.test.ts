@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { createAuditor } from '../../adapters/postgres/audit.js';
 import { CHARGE_OF_EACH, EVENT_OF_EACH, ROLL_UPS } from '../../adapters/postgres/audit-laws.js';
 import { createConsumptionLedger } from '../../adapters/postgres/ledger.js';
-import { createStaleHolds } from '../../adapters/postgres/stale-holds.js';
+import { createUnreportedUsage } from '../../adapters/postgres/unreported-usage.js';
 import { createUsageBooks } from '../../adapters/cassandra/usage-books.js';
 import { Retention } from '../../adapters/cassandra/usage-buckets.js';
 import { createUsageMaintenance } from '../../adapters/cassandra/usage-maintenance.js';
@@ -45,8 +45,10 @@ describe('audit with the usage events in Cassandra', function () {
   it('names what is not recorded yet, finds it to be reported again, and nothing once it is there', async () => {
     await sink().publish(await usage(ended.slice(2)));
     assert.deepEqual((await audit()).laws, [`2 × ${EVENT_OF_EACH}`]);
-    const holds = createStaleHolds(database().pool, books());
-    const unreported = (await holds.findUnreported(0, 500)).map((hold) => hold.id);
+    const look = createUnreportedUsage(database().pool, books());
+    const page = await look.nextPage(0, 2_000);
+    assert.equal(page.complete, true);
+    const unreported = page.unreported.map((hold) => hold.id);
     assert.deepEqual(unreported.sort(), ended.slice(0, 2).sort());
     await sink().publish(await usage(unreported));
     assert.deepEqual(await audit(), { checked: { pools: 1, consumptions: 1_200, purchases: 0, usageEvents: 1_200 }, laws: [] });

@@ -3,6 +3,7 @@ import { createReconciliationActivities } from '../../activities/reconciliation.
 import { createAuditor } from '../../adapters/postgres/audit.js';
 import { createConsumptionLedger } from '../../adapters/postgres/ledger.js';
 import { createStaleHolds } from '../../adapters/postgres/stale-holds.js';
+import { createUnreportedUsage } from '../../adapters/postgres/unreported-usage.js';
 import { createUsageSink } from '../../adapters/postgres/usage-sink.js';
 import { createOpenWorkflows } from '../../adapters/temporal/open-workflows.js';
 import { createLogger } from '../../telemetry/log.js';
@@ -50,6 +51,7 @@ describe('consumptions whose process or workflow is ended from outside', functio
     const db = database().pool;
     return createReconciliationActivities({
       stale: createStaleHolds(db),
+      unreported: createUnreportedUsage(db),
       workflows: createOpenWorkflows(temporal().client),
       ledger: createConsumptionLedger(db, { enforceQuota: true }),
       usage: createUsageSink(db),

@@ -92,7 +92,7 @@ describe('record maintenance workflows', function () {
   });
 
   it('reconcileLedger and auditLedger: sound, breached, not able to look', async () => {
-    const releaseOrphans = () => Promise.resolve({ released: 2, waiting: 1, reported: 0 });
+    const releaseOrphans = () => Promise.resolve({ released: 2, waiting: 1, reported: 0, complete: true });
     await keep('reconciled', 'COMPLETED', WORKFLOWS.reconcileLedger, [{ olderThanSeconds: 90 }], { releaseOrphans });
     const checked = { pools: 1, consumptions: 2, purchases: 3, usageEvents: 4 };
     const report = { checkedAt: before, checked, breaches: [] };
