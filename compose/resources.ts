@@ -1,4 +1,3 @@
-import type { RequestHandler } from 'express';
 import type { Publisher } from '../adapters/kafka/publisher.js';
 import type { RunningResolver } from '../adapters/discovery/resolver.js';
 import { createPostgresKeyRevocations } from '../adapters/postgres/key-revocations.js';
@@ -11,6 +10,7 @@ import { connectTemporal, type Temporal } from '../adapters/temporal/connection.
 import type { ServiceName } from '../api/gateway/ports.js';
 import type { Memberships } from '../api/http/caller.js';
 import { createAuthenticator, type Authenticator } from '../api/http/authenticate.js';
+import type { LocalService } from '../api/http/service.js';
 import type { KeyRevocations } from '../api/http/key-revocations.js';
 import { ConfigError, requireFor, type Config } from '../config.js';
 import { reportPool } from '../telemetry/gauges.js';
@@ -50,7 +50,7 @@ export interface Resources {
   services(): Promise<RunningResolver>;
   revocations(): Promise<KeyRevocations>;
   /** Services of this process, for a gateway in it */
-  local: Map<ServiceName, RequestHandler>;
+  local: Map<ServiceName, LocalService>;
   /** Proves callers with the keys of the auth service, over HTTP */
   authenticator(): Promise<Authenticator>;
   close(): Promise<void>;

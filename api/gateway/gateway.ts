@@ -11,6 +11,7 @@ import { shareKeyOf, type Caller } from '../http/caller.js';
 import { addressOf } from '../http/client-address.js';
 import { isPlainUtf8 } from '../http/json-body.js';
 import { sendProblem } from '../http/problem.js';
+import type { LocalService } from '../http/service.js';
 import { forwardedAs } from '../http/request-times.js';
 import { createServiceFetch } from '../http/service-fetch.js';
 import { readBody, refuseUnreadBody, ClientGone } from './body.js';
@@ -19,7 +20,7 @@ import { createCallerGate } from './callers.js';
 import { createDispatch } from './dispatch.js';
 import { sendUnavailable } from './fallback.js';
 import { isStream, type Forwarder } from './forwarder.js';
-import { callLocally, type LocalService } from './local-call.js';
+import { callLocally } from './local-call.js';
 import { applyRequestRule, applyResponseRule, cleanRequestHeaders, cleanResponseHeaders, rewritePath, type RouteRule } from './headers.js';
 import { SERVICE_NAMES, type RateLimitStore, type ServiceName, type ServiceResolver } from './ports.js';
 import { createPlaces } from './places.js';
@@ -80,7 +81,8 @@ export function createGatewayHandler(deps: GatewayDeps): RequestHandler {
 
   /** What can't be taken is refused before anything is done for it, so that refusals take next to nothing from what is accepted. */
   function shed(req: Request, res: Response, service: ServiceName, shared: SharedPlaces): boolean {
-    if (shared.hasRoom(gate.shareBefore(req)) && deps.local?.get(service)?.isFull?.(req) !== true) return false;
+    const share = gate.shareBefore(req);
+    if (shared.hasRoom(share) && deps.local?.get(service)?.isFull?.(req, share) !== true) return false;
     metrics.shed.inc({ service });
     sendProblem(res, 'OVERLOADED', FULL, { retryAfterSeconds: RETRY_AFTER_SECONDS });
     return true;

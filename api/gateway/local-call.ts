@@ -2,12 +2,6 @@ import type { Request, RequestHandler, Response } from 'express';
 import { leaveBody } from '../http/json-body.js';
 import { FAULT_ORIGIN, type ForwardResult } from './forwarder.js';
 
-/** A service of this process */
-export type LocalService = RequestHandler & {
-  /** Whether it would refuse the request unread, for having as much in progress as it takes */
-  isFull?: (req: Request) => boolean;
-};
-
 export interface LocalCall {
   body: Buffer;
   /** Until the answer's head */

@@ -2,12 +2,11 @@ import type { Config } from '../../config.js';
 import type { Logger } from '../../telemetry/log.js';
 import type { Authenticator } from '../http/authenticate.js';
 import type { Operation } from '../http/openapi.js';
-import { createServiceApp, listen, type RunningServer } from '../http/service.js';
+import { createServiceApp, listen, type LocalService, type RunningServer } from '../http/service.js';
 import type { BreakerSettings } from './breaker.js';
 import { fallbackOperation, sendFallback } from './fallback.js';
 import { createForwarder } from './forwarder.js';
 import { createGatewayHandler } from './gateway.js';
-import type { LocalService } from './local-call.js';
 import type { RateLimitStore, ServiceName, ServiceResolver } from './ports.js';
 
 export interface GatewayOptions {

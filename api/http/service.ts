@@ -1,5 +1,5 @@
 import express, { type Express, type RequestHandler, type Router } from 'express';
-import { createServer, type RequestListener } from 'node:http';
+import { createServer, type IncomingMessage, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Config } from '../../config.js';
 import type { Logger } from '../../telemetry/log.js';
@@ -101,9 +101,14 @@ export interface RunningServer {
   close(graceMs: number): Promise<void>;
 }
 
-/** A server and what a gateway of the same process calls in its place */
+/** What a gateway of the same process calls in place of a server */
+export type LocalService = RequestHandler & {
+  /** Whether it would refuse the request unread, for having as much in progress as it takes, of all or of this caller */
+  isFull?: (req: IncomingMessage, caller: string) => boolean;
+};
+
 export interface RunningService extends RunningServer {
-  inner: RequestHandler;
+  inner: LocalService;
 }
 
 /** @throws Error with the address in its message when the port is taken */

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import { metrics } from '../../telemetry/metrics.js';
+import { whenProduced } from '../http/answer-produced.js';
 import { problemBody } from '../http/problem.js';
 
 export interface DoorOptions {
@@ -12,7 +13,7 @@ export interface DoorOptions {
   away: { all(): number; of(caller: string): number };
 }
 
-/** A request inside: until its answer has gone and its outcome is known, whichever is later. */
+/** A request inside: until its answer has been produced and its outcome is known, whichever is later. */
 interface Stay {
   answering: boolean;
   deciding: boolean;
@@ -39,15 +40,14 @@ export class Door {
   /** False: the request has been answered. */
   admit(req: IncomingMessage, res: ServerResponse): boolean {
     if (req.method !== 'POST' || !CONSUME.test(req.url ?? '')) return true;
-    const { limit, away } = this.options;
-    if (this.inside - away.all() >= limit) {
+    if (this.takesNoMore()) {
       turnAway(req, res);
       return false;
     }
     this.inside++;
     const stay: Stay = { answering: true, deciding: false };
     this.stays.set(res, stay);
-    res.once('close', () => {
+    whenProduced(res, () => {
       stay.answering = false;
       this.leave(stay);
     });
@@ -60,9 +60,8 @@ export class Door {
    * @returns what to call when its outcome is known; null when the caller has its share inside
    */
   claim(caller: string, res: ServerResponse): (() => void) | null {
-    const { limit, callerShare, away } = this.options;
     const own = this.insideOf.get(caller) ?? 0;
-    if (own - away.of(caller) >= callerShare && this.inside - away.all() > limit - callerShare) {
+    if (this.hasItsShare(caller)) {
       metrics.turnedAway.inc();
       return null;
     }
@@ -77,6 +76,21 @@ export class Door {
       stay.deciding = false;
       this.leave(stay);
     };
+  }
+
+  /** Whether the request would be refused, for a gateway of this process to say so before it proves who asks. */
+  isFull(req: IncomingMessage, caller: string): boolean {
+    return req.method === 'POST' && CONSUME.test(req.url ?? '') && (this.takesNoMore() || this.hasItsShare(caller));
+  }
+
+  private takesNoMore(): boolean {
+    return this.inside - this.options.away.all() >= this.options.limit;
+  }
+
+  private hasItsShare(caller: string): boolean {
+    const { limit, callerShare, away } = this.options;
+    const own = this.insideOf.get(caller) ?? 0;
+    return own - away.of(caller) >= callerShare && this.inside - away.all() > limit - callerShare;
   }
 
   before(listener: RequestListener): RequestListener {

@@ -1,5 +1,6 @@
 import type { Client } from '@temporalio/client';
 import type { RequestHandler, Router } from 'express';
+import type { IncomingMessage } from 'node:http';
 import type { ConsumptionLedger } from '../../activities/consumption-ports.js';
 import type { Providers, UsageSink } from '../../activities/ports.js';
 import type { Config } from '../../config.js';
@@ -124,5 +125,5 @@ export async function startTokens(options: TokenServiceOptions): Promise<Running
   const inner: RequestHandler = (req, res, next) => {
     if (door.admit(req, res)) return app.inner(req, res, next);
   };
-  return { ...server, inner };
+  return { ...server, inner: Object.assign(inner, { isFull: (req: IncomingMessage, caller: string) => door.isFull(req, caller) }) };
 }

@@ -78,6 +78,42 @@ describe('service breaker', () => {
     assert.deepEqual(states, ['closed', 'open', 'half-open', 'closed']);
   });
 
+  it('pauses for twice as long after each trial that fails, up to the longest pause, and from the first again once it was closed', async () => {
+    breaker = new ServiceBreaker({ ...SETTINGS, firstPauseMs: 10, openMs: 35 });
+    const pause = () => {
+      try {
+        breaker.check();
+      } catch (error) {
+        if (error instanceof BreakerOpen) return error.retryAfterMs;
+      }
+      return 0;
+    };
+    await open();
+    const pauses: number[] = [];
+    for (let turn = 0; turn < 4; turn += 1) {
+      pauses.push(pause());
+      await trialIsDue();
+      await call('failure');
+    }
+    for (const [index, longest] of [10, 20, 35, 35].entries()) {
+      assert.ok(pauses[index]! <= longest && pauses[index]! > longest / 2, `pauses: ${pauses.join()}`);
+    }
+    await trialIsDue();
+    for (let turn = 0; turn < 5; turn += 1) await call('success');
+    assert.equal(breaker.state, 'closed');
+    await open();
+    assert.ok(pause() <= 10);
+  });
+
+  it('is tried at once when the service says that it is well', async () => {
+    breaker = new ServiceBreaker({ ...SETTINGS, firstPauseMs: 60_000, openMs: 60_000 });
+    await open();
+    assert.equal(await hold().outcome, 'refused');
+    breaker.tryNow();
+    await call('success');
+    assert.equal(breaker.state, 'half-open');
+  });
+
   it('opens again when the first trial fails', async () => {
     await open();
     await trialIsDue();

@@ -50,6 +50,18 @@ describe('gateway resilience', () => {
       );
     });
 
+    it('closes as soon as the service says that it is ready again, also long before the pause is over', async function () {
+      this.timeout(20_000);
+      await start({ breaker: { ...QUICK, firstPauseMs: 600_000, openMs: 600_000 } });
+      let away = true;
+      gateway.tokens.handler = (req, res) => answerWith(away ? 503 : 200)(req, res);
+      await statuses(4);
+      assert.equal((await call()).status, 503);
+      await until(() => gateway.tokens.seen.some(({ url }) => url === '/health/ready'));
+      away = false;
+      await until(async () => (await call()).status === 200);
+    });
+
     it('opens again when a trial fails', async () => {
       await start({ breaker: QUICK });
       gateway.tokens.handler = answerWith(500);
