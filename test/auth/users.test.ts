@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
+import { createMemoryKeyRevocations } from '../../adapters/memory/key-revocations.js';
 import { createPostgresKeyRevocations } from '../../adapters/postgres/key-revocations.js';
 import { createPostgresStanding } from '../../adapters/postgres/standings.js';
+import type { Standing } from '../../api/identity/standings.js';
 import { layCable } from '../support/cable.js';
 import { startEcho } from './echo-service.js';
 import { ADMIN, PASSWORD, assertProblem, call, log, withAuth, within } from './support.js';
@@ -14,6 +16,8 @@ interface Person {
   username: string;
   token: string;
 }
+
+const without = (standing: Standing | null) => standing && { ...standing, validAfter: 0 };
 
 describe('accounts, for an ADMIN', function () {
   this.timeout(30_000);
@@ -113,6 +117,28 @@ describe('accounts, for an ADMIN', function () {
     assert.equal(rowCount, 1);
     await auth().pool.query(`UPDATE users SET disabled_at = NULL WHERE id = $1`, [root.userId]);
     await auth().pool.query(`INSERT INTO user_roles (user_id, role) VALUES ($1, 'ADMIN') ON CONFLICT DO NOTHING`, [root.userId]);
+  });
+
+  it('ADMIN is asked for afresh: a token that says it is no ADMIN’s after a second, even where no news of the role ever come', async () => {
+    const [person, root] = [await auth().register(), await admin()];
+    assert.equal((await ask('PUT', `${person.userId}/roles/ADMIN`, root.token)).status, 204);
+    const { token } = await login(person.username);
+    const { pool, config } = auth();
+    // As far as the column goes the token is good: only the role is gone.
+    const revocations = createMemoryKeyRevocations();
+    const standing = createPostgresStanding(() => pool);
+    const asking = await startEcho({ config, revocations }, { standing: async (claim) => without(await standing(claim)) });
+    const nobodyToAsk = await startEcho({ config, revocations });
+    const roles = async (url: string) => (await call(url, 'GET', '/whoami', { token })).body.roles as string[];
+    try {
+      assert.deepEqual(await roles(asking.url), ['ADMIN', 'USER']);
+      assert.deepEqual(await roles(nobodyToAsk.url), ['USER']);
+      await pool.query(`DELETE FROM user_roles WHERE user_id = $1 AND role = 'ADMIN'`, [person.userId]);
+      await within(1_000, async () => !(await roles(asking.url)).includes('ADMIN'));
+    } finally {
+      await asking.close();
+      await nobodyToAsk.close();
+    }
   });
 
   it('a service that hears no news asks the store: a disabled account’s token is refused there within a second', async () => {
