@@ -46,7 +46,8 @@ export function environments({ ports, environment }: StackOptions, addresses: Ad
   const auth: NodeJS.ProcessEnv = {
     LEAKY_MASTER_KEY: secrets.masterKey,
     LEAKY_ADMIN_USERNAME: secrets.adminUsername,
-    LEAKY_ADMIN_PASSWORD: secrets.adminPassword,
+    // Two words for one thing would be refused.
+    ...(environment.LEAKY_ADMIN_PASSWORD_FILE === undefined && { LEAKY_ADMIN_PASSWORD: secrets.adminPassword }),
     ...as('leaky_auth'),
   };
   const tokens = (port: number): NodeJS.ProcessEnv => ({ ...as('leaky_tokens'), LEAKY_TOKENS_PORT: String(port) });

@@ -3,9 +3,9 @@ import path from 'node:path';
 import { createLifecycle } from '../compose/process.js';
 import { watchParent } from '../embedded/parent.js';
 import { markAdminPasswordShown } from '../embedded/secrets.js';
-import { curlLines } from '../embedded/welcome.js';
 import { DEFAULT_PORTS, portsFrom } from './ports.js';
-import { startStack, type Stack } from './start.js';
+import { startStack } from './start.js';
+import { welcome } from './welcome.js';
 
 export async function run(args: readonly string[]): Promise<void> {
   await new Command('npm run stack --')
@@ -45,29 +45,4 @@ async function main({ dir, ports }: { dir: string; ports?: number }): Promise<vo
     if (lifecycle.stopping) return;
     lifecycle.stop(`${message(error)}\nNot started`, error instanceof Error && error.name === 'StartError' ? 2 : 1);
   }
-}
-
-function welcome({ dataDir, ports, secrets, services }: Stack, seconds: number): string {
-  const gateway = `http://127.0.0.1:${ports.gateway}`;
-  const rows: [string, string][] = [
-    ['Gateway', gateway],
-    ['API docs', `${gateway}/docs`],
-    ['Services', services.map(({ name, port: at }) => `${name} :${at}`).join('  ')],
-    ['Servers', `PostgreSQL :${ports.postgres}  Redis :${ports.redis}  Kafka :${ports.kafka}  Cassandra :${ports.cassandra}`],
-    ['Temporal', `127.0.0.1:${ports.temporal}, without a Web UI: the server has none. temporal --address 127.0.0.1:${ports.temporal} …`],
-    ['Data, logs', `${dataDir}, ${path.join(dataDir, 'logs')}`],
-    ['Audit', `LEAKY_POSTGRES_URL=<see secrets.json> npm run audit`],
-    ['Admin', secrets.adminPasswordShown ? secrets.adminUsername : `${secrets.adminUsername} / ${secrets.adminPassword}  (shown only now)`],
-  ];
-  return [
-    '',
-    `The full stack is ready (${seconds.toFixed(1)} s). Ctrl-C stops everything.`,
-    '',
-    ...rows.map(([name, value]) => `  ${name.padEnd(12)}${value}`),
-    '',
-    'Try it (paste into another terminal):',
-    '',
-    ...curlLines(gateway),
-    '',
-  ].join('\n');
 }

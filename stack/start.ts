@@ -147,23 +147,23 @@ class Starting {
   }
 
   private async startPostgres(name: string, folder: string, port: number, { postgresPassword }: Secrets): Promise<string> {
-    const { url, server } = await startDatabase(name, folder, port, postgresPassword, (child) => this.adopt(child));
+    const { say } = this.options;
+    const keeping = { name, dataDir: folder, say, onSpawn: (child: GuardedChild) => this.adopt(child) };
+    const { url, server } = await startDatabase(keeping, port, postgresPassword);
     this.started(server);
     return url;
   }
 
   private async startScript(name: ScriptName, port: number, more: NodeJS.ProcessEnv = {}): Promise<void> {
     const { dataDir, environment, say } = this.options;
-    this.started(await startByScript(name, path.join(dataDir, name), port, { ...environment, ...more }, say));
+    const keeping = { name, dataDir, say };
+    this.started(await startByScript(name, path.join(dataDir, name), port, { ...environment, ...more }, keeping));
   }
 
   private started(server: RunningServer): void {
     this.servers.push(server);
     // Broken off meanwhile: nobody else would end it before we have ended.
-    if (this.stopped !== null) return void server.stop();
-    void server.ended?.then((how) => {
-      if (this.stopped === null) this.options.say(`${server.name} has ended (${how})`);
-    });
+    if (this.stopped !== null) void server.stop();
   }
 
   /** At the same time, but Temporal before its database. */
