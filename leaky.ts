@@ -102,6 +102,15 @@ export async function run(args: readonly string[]): Promise<void> {
     .option('--json', 'print the report as JSON', false)
     .action((options: { grace: string; json: boolean }) => guarded((config) => audit(config, options))());
   program
+    .command('sql')
+    .description('run one statement on the configured database, or on the embedded one, running or not; read-only unless told otherwise')
+    .argument('<statement>')
+    .option('--write', 'let it change something', false)
+    .option('--json', 'print rows as JSON lines', false)
+    .action((statement: string, options: { write: boolean; json: boolean }) =>
+      guarded(async (config) => show((await import('./compose/sql.js')).runSql(config, statement, options)))(),
+    );
+  program
     .command('replay')
     .description('replay histories on the current workflows; exit code 1 when one does not replay, 2 when one cannot be read')
     .argument('[sources...]', 'workflow ids (fetched from Temporal), history files, folders of them; none: test/replay/histories')

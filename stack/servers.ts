@@ -31,7 +31,7 @@ export type ScriptName = 'redis' | 'kafka' | 'cassandra' | 'temporal';
 
 /** @throws what its first start throws */
 async function kept(
-  { name, dataDir, say }: Keeping,
+  { name, dataDir, say }: Omit<Keeping, 'onSpawn'>,
   start: SupervisedOptions['start'],
   probe?: () => Promise<void>,
 ): Promise<RunningServer> {

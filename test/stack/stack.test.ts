@@ -5,6 +5,7 @@ import { curlLines } from '../../embedded/welcome.js';
 import { distRoot, projectRoot } from '../../root.js';
 import { freePorts, portUses } from '../../stack/ports.js';
 import { startStack, type Stack } from '../../stack/start.js';
+import { administrator, auditLine } from '../../stack/welcome.js';
 import { requireFreePorts } from '../../embedded/ports.js';
 import { eventually, isRunning } from '../support/eventually.js';
 import { atEnd, temporaryFolder } from '../support/servers.js';
@@ -16,6 +17,7 @@ describe('the full stack', function () {
   this.timeout(240_000);
   let stack: Stack;
   let gateway = '';
+  const said: string[] = [];
 
   before('every part', async () => {
     const settings = {
@@ -23,7 +25,6 @@ describe('the full stack', function () {
       LEAKY_RATE_LIMIT_OVERRIDES: JSON.stringify({ '/api/v1': { requests: 100_000, windowSeconds: 60 } }),
     };
     const environment = { PATH: process.env.PATH, HOME: process.env.HOME, ...settings };
-    const said: string[] = [];
     stack = await startStack({
       dataDir: temporaryFolder('stack'),
       ports: await freePorts(),
@@ -115,6 +116,31 @@ describe('the full stack', function () {
       return audit.code === 0;
     };
     await eventually('the audit is clean', sound, 60_000).catch((error: unknown) => assert.fail(`${String(error)}\n${report}`));
+  });
+
+  it('prints an audit command that finds the same', async () => {
+    const output = await paste(auditLine(stack));
+    assert.match(output, /All invariants hold/, output);
+    assert.match(output, /[1-9]\d* usage events/, output);
+  });
+
+  it('names a server that was killed, and starts it anew', async () => {
+    for (const name of ['redis', 'PostgreSQL', 'temporal']) {
+      const server = stack.servers.find((one) => one.name === name);
+      assert.ok(server, name);
+      // Of a guarded child the whole group: its watchdog leads it.
+      process.kill(name === 'PostgreSQL' ? -server.pid : server.pid, 'SIGKILL');
+      await eventually(`${name} is back`, () => said.some((line) => line.startsWith(`${name} is back after`)), 60_000);
+      assert.ok(said.some((line) => line.startsWith(`${name} has ended`)));
+    }
+    for (const { port } of stack.services) await eventually(`the service at ${port} is ready`, () => isReady(port), 30_000);
+  });
+
+  it('tells the password that the administrator has', () => {
+    const generated = { ...stack, secrets: { ...stack.secrets, adminPasswordShown: false } };
+    assert.match(administrator(generated), new RegExp(`^admin / ${stack.secrets.adminPassword} `));
+    const given = { ...generated, environment: { LEAKY_ADMIN_USERNAME: 'root', LEAKY_ADMIN_PASSWORD: 'of my own' } };
+    assert.equal(administrator(given), 'root, with the password of LEAKY_ADMIN_PASSWORD at the first start');
   });
 
   it('stops in order and leaves nothing running', async () => {
