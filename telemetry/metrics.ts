@@ -24,6 +24,12 @@ export const metrics = {
     labelNames: ['code'],
     registers,
   }),
+  loginFailures: new Counter({
+    name: 'leaky_login_failures_total',
+    help: 'Logins that failed: refused (unknown name or wrong password) or throttled',
+    labelNames: ['outcome'],
+    registers,
+  }),
   decisions: new Counter({
     name: 'leaky_consumption_outcomes_total',
     help: 'Consumption attempts by provider and outcome (OK or an error code)',

@@ -10,6 +10,9 @@ const SELECT = `
          ARRAY(SELECT r.role FROM user_roles r WHERE r.user_id = u.id ORDER BY r.role) AS roles
     FROM users u`;
 
+const NO_USER = '00000000-0000-0000-0000-000000000000';
+const AT_ONCE = 1_000;
+
 export function createUsers(pool: Database): Users {
   const one = async (where: string, value: string): Promise<User | null> => {
     const { rows } = await pool.query<User>(`${SELECT} WHERE ${where}`, [value]);
@@ -19,10 +22,41 @@ export function createUsers(pool: Database): Users {
     byUsernameKey: (usernameKey) => one('u.username_key = $1', usernameKey),
     byId: (id) => one('u.id = $1', id),
 
-    async taken(usernameKey, email) {
+    async rehash(userId, passwordHash, newHash) {
+      await pool.query('UPDATE users SET password_hash = $3 WHERE id = $1 AND password_hash = $2', [userId, passwordHash, newHash]);
+    },
+
+    async fillSkeletons(skeletonOf) {
+      for (let last = NO_USER; ;) {
+        const { rows } = await pool.query<{ id: string; username: string }>(
+          'SELECT id, username FROM users WHERE username_skeleton IS NULL AND id > $1 ORDER BY id LIMIT $2',
+          [last, AT_ONCE],
+        );
+        const end = rows.at(-1);
+        if (!end) return;
+        last = end.id;
+        // The oldest of those that look alike gets it.
+        const wanted = new Map([...rows].reverse().map(({ id, username }) => [skeletonOf(username), id]));
+        await pool
+          .query(
+            `UPDATE users u SET username_skeleton = wanted.skeleton
+             FROM unnest($1::text[], $2::uuid[]) AS wanted (skeleton, id)
+            WHERE u.id = wanted.id AND u.username_skeleton IS NULL
+              AND NOT EXISTS (SELECT 1 FROM users other WHERE other.username_skeleton = wanted.skeleton)`,
+            [[...wanted.keys()], [...wanted.values()]],
+          )
+          .catch((error: unknown) => {
+            // Somebody registered one of them just now. The next start does the others.
+            if (!violated(error, 'users_username_skeleton_key')) throw error;
+          });
+      }
+    },
+
+    async taken({ usernameKey, usernameSkeleton }, email) {
       const { rows } = await pool.query<{ named: boolean }>(
-        'SELECT username_key = $1 AS named FROM users WHERE username_key = $1 OR email = $2 ORDER BY named DESC LIMIT 1',
-        [usernameKey, email],
+        `SELECT username_key = $1 OR coalesce(username_skeleton = $3, false) AS named FROM users
+          WHERE username_key = $1 OR username_skeleton = $3 OR email = $2 ORDER BY named DESC LIMIT 1`,
+        [usernameKey, email, usernameSkeleton],
       );
       return rows[0] ? (rows[0].named ? 'USERNAME_TAKEN' : 'EMAIL_TAKEN') : null;
     },
@@ -31,15 +65,15 @@ export function createUsers(pool: Database): Users {
       try {
         return await inNameOf(pool, by, async (connection) => {
           const { rows } = await connection.query<{ createdAt: Date }>(
-            `INSERT INTO users (id, username, username_key, email, password_hash) VALUES ($1, $2, $3, $4, $5)
+            `INSERT INTO users (id, username, username_key, email, password_hash, username_skeleton) VALUES ($1, $2, $3, $4, $5, $6)
              RETURNING created_at AS "createdAt"`,
-            [user.id, user.username, user.usernameKey, user.email, user.passwordHash],
+            [user.id, user.username, user.usernameKey, user.email, user.passwordHash, user.usernameSkeleton],
           );
           await connection.query('INSERT INTO user_roles (user_id, role) SELECT $1, unnest($2::text[])', [user.id, user.roles]);
           return rows[0] as { createdAt: Date };
         });
       } catch (error) {
-        if (violated(error, 'users_username_key_key')) return 'USERNAME_TAKEN';
+        if (violated(error, 'users_username_key_key') || violated(error, 'users_username_skeleton_key')) return 'USERNAME_TAKEN';
         if (violated(error, 'users_email_key')) return 'EMAIL_TAKEN';
         throw error;
       }

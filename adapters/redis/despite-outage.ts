@@ -1,5 +1,5 @@
 import { RateLimiterRes } from 'rate-limiter-flexible';
-import type { LoginPoints } from '../../api/auth/login-throttle.js';
+import type { LoginPoints, Points } from '../../api/auth/login-throttle.js';
 import type { RateLimitStore } from '../../api/gateway/ports.js';
 import type { BucketStore } from '../../api/tokens/ports.js';
 import type { RedisOutage } from './outage.js';
@@ -23,6 +23,19 @@ export function windowsDespite(outage: RedisOutage, shared: RateLimitStore, loca
 }
 
 export function loginPointsDespite(outage: RedisOutage, shared: LoginPoints, local: LoginPoints): LoginPoints {
+  const put = outage.between('login', shared, local);
+  return {
+    address: pointsDespite(outage, shared.address, local.address),
+    account: pointsDespite(outage, shared.account, local.account),
+    known: {
+      has: (key) => put((store) => store.known.has(key)),
+      // Who is not remembered is no worse off than at a first login.
+      add: (key) => put((store) => store.known.add(key)).catch(() => undefined),
+    },
+  };
+}
+
+function pointsDespite(outage: RedisOutage, shared: Points, local: Points): Points {
   const put = outage.between('login', shared, local);
   return {
     async consume(...args) {

@@ -1,8 +1,8 @@
 import { v7 } from 'uuid';
 import { PASSWORD_MAX_BYTES, byteLength } from '../../contracts/http/auth.js';
 import { CONFIGURATION } from '../../domain/accounts/actor.js';
+import { usernameKey, usernameSkeleton } from '../../domain/accounts/username.js';
 import type { AuthContext } from './context.js';
-import { usernameKey } from './names.js';
 
 /**
  * Makes the configured ADMIN: created when absent, its password never changed afterwards. An account of that name that is no
@@ -20,13 +20,21 @@ export async function ensureFirstAdmin({ config, log, accounts, passwords }: Omi
     const passwordHash = await passwords.hash(password);
     // Another process may have been quicker, and then it was made from the same configuration.
     await accounts.users.create(
-      { id: v7(), username, usernameKey: key, email: null, passwordHash, roles: ['USER', 'ADMIN'] },
+      {
+        id: v7(),
+        username,
+        usernameKey: key,
+        usernameSkeleton: usernameSkeleton(username),
+        email: null,
+        passwordHash,
+        roles: ['USER', 'ADMIN'],
+      },
       CONFIGURATION,
     );
     return;
   }
   if (existing.roles.includes('ADMIN')) return;
-  if (await passwords.matches(password, existing.passwordHash)) {
+  if ((await passwords.matches(password, existing.passwordHash)).same) {
     await accounts.users.addRole(existing.id, 'ADMIN', CONFIGURATION);
     return;
   }

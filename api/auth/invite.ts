@@ -3,9 +3,9 @@ import { v7 } from 'uuid';
 import { Problem } from '../../contracts/errors.js';
 import { INVITATION_DAYS, INVITATION_PREFIX, MAX_INVITATION_DAYS } from '../../contracts/http/invitations.js';
 import type { Actor } from '../../domain/accounts/actor.js';
+import { usernameKey } from '../../domain/accounts/username.js';
 import { hashSecret } from '../http/key-cache.js';
 import { isLimit, limitProblem, noSuchOrg, type AuthContext } from './context.js';
-import { usernameKey } from './names.js';
 import type { Invitation, OrgRole } from './ports.js';
 
 const DAY_MS = 86_400_000;

@@ -2,12 +2,12 @@ import type { Router } from 'express';
 import { Problem } from '../../contracts/errors.js';
 import { listQuery, memberQuery, orgMember, orgMemberList, orgParams, putMemberBody } from '../../contracts/http/auth.js';
 import { createdInvitation } from '../../contracts/http/invitations.js';
+import { usernameKey } from '../../domain/accounts/username.js';
 import { actorOf, callerOf, isAdmin } from '../http/caller.js';
 import type { Operation } from '../http/openapi.js';
 import { sendPage, wanted } from '../http/pages.js';
 import { announce, isLimit, limitProblem, noSuchOrg, requireLogin, requireRole, type AuthContext } from './context.js';
 import { invite } from './invite.js';
-import { usernameKey } from './names.js';
 import type { OrgMember } from './ports.js';
 
 const PATH = '/api/v1/auth/orgs/:orgId/members';

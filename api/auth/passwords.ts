@@ -1,12 +1,16 @@
 import { Piscina } from 'piscina';
 import { Problem } from '../../contracts/errors.js';
 import { PASSWORD_MAX_BYTES, byteLength } from '../../contracts/http/auth.js';
+import { normalisePassword } from '../../domain/accounts/password.js';
 import type { PasswordTask } from './password-worker.js';
 
 export interface Passwords {
   hash(password: string): Promise<string>;
-  /** Takes the same time for `null` (no such account) and for a hash that doesn't match. */
-  matches(password: string, hash: string | null): Promise<boolean>;
+  /**
+   * Takes the same time for `null` (no such account) and for a hash that doesn't match. `newHash`: the one that is to replace
+   * this, which is of the password as it was sent and not as it is normalised.
+   */
+  matches(password: string, hash: string | null): Promise<{ same: boolean; newHash: string | null }>;
   close(): Promise<void>;
 }
 
@@ -36,13 +40,22 @@ export function createPasswords(): Passwords {
     if (pool.queueSize >= MAX_WAITING) throw new Problem('OVERLOADED', 'Too many logins at once', { retryAfterSeconds: 2 });
     return pool.run(task);
   };
+  const fits = (password: string) => byteLength(password) <= PASSWORD_MAX_BYTES;
+  const hash = async (password: string) => (await run({ kind: 'hash', password, cost: COST })) as string;
+  const compare = async (password: string, stored: string | null): Promise<boolean> => {
+    // bcrypt would ignore what is beyond its limit, and so accept a right password with a tail.
+    const usable = stored !== null && fits(password);
+    const same = (await run({ kind: 'compare', password, hash: usable ? stored : DUMMY_HASH })) as boolean;
+    return usable && same;
+  };
   return {
-    hash: async (password) => (await run({ kind: 'hash', password, cost: COST })) as string,
-    async matches(password, hash) {
-      // bcrypt would ignore what is beyond its limit, and so accept a right password with a tail.
-      const usable = hash !== null && byteLength(password) <= PASSWORD_MAX_BYTES;
-      const same = (await run({ kind: 'compare', password, hash: usable ? hash : DUMMY_HASH })) as boolean;
-      return usable && same;
+    hash: (password) => hash(normalisePassword(password)),
+    async matches(password, stored) {
+      const normalised = normalisePassword(password);
+      if (await compare(normalised, stored)) return { same: true, newHash: null };
+      // Accounts of before have a hash of what was sent. Who has no account waits as long.
+      if (normalised === password || !(await compare(password, stored))) return { same: false, newHash: null };
+      return { same: true, newHash: fits(normalised) ? await hash(normalised) : null };
     },
     close: () => pool.destroy(),
   };

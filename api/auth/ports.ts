@@ -47,8 +47,9 @@ export interface User {
 export interface NewUser {
   id: string;
   username: string;
-  /** The form of the name that must be unique: see `usernameKey` in api/auth/names.ts */
+  /** The forms of the name that must be unique: see domain/accounts/username.ts */
   usernameKey: string;
+  usernameSkeleton: string;
   email: string | null;
   passwordHash: string;
   roles: string[];
@@ -58,8 +59,12 @@ export interface Users {
   /** @param by who makes it, if not who will have it */
   create(user: NewUser, by?: Actor): Promise<{ createdAt: Date } | 'USERNAME_TAKEN' | 'EMAIL_TAKEN'>;
   /** Whether a registration would be refused now; spares a refused one the cost of hashing. */
-  taken(usernameKey: string, email: string): Promise<'USERNAME_TAKEN' | 'EMAIL_TAKEN' | null>;
+  taken(name: Pick<NewUser, 'usernameKey' | 'usernameSkeleton'>, email: string): Promise<'USERNAME_TAKEN' | 'EMAIL_TAKEN' | null>;
   byUsernameKey(usernameKey: string): Promise<User | null>;
+  /** Replaces a hash by another of the same password, unless the password was changed meanwhile. */
+  rehash(userId: string, passwordHash: string, newHash: string): Promise<void>;
+  /** Gives accounts of before the skeletons that are still free, so that nobody new looks like them. */
+  fillSkeletons(skeletonOf: (username: string) => string): Promise<void>;
   byId(id: string): Promise<User | null>;
   /** False: there is no such user. */
   addRole(userId: string, role: string, by: Actor): Promise<boolean>;

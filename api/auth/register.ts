@@ -2,9 +2,10 @@ import type { Router } from 'express';
 import { v7 } from 'uuid';
 import { Problem } from '../../contracts/errors.js';
 import { registerBody, registered } from '../../contracts/http/auth.js';
+import { usernameKey, usernameSkeleton } from '../../domain/accounts/username.js';
+import { addressOf } from '../http/client-address.js';
 import type { Operation } from '../http/openapi.js';
 import type { AuthContext } from './context.js';
-import { usernameKey } from './names.js';
 
 export const registerOperations: Operation[] = [
   {
@@ -22,17 +23,18 @@ export const registerOperations: Operation[] = [
   },
 ];
 
-export function registerRoutes(router: Router, { accounts, passwords, issuer }: AuthContext): void {
+export function registerRoutes(router: Router, { accounts, passwords, issuer, throttle }: AuthContext): void {
   router.post('/api/v1/auth/register', async (req, res) => {
     const { username, email, password } = registerBody.parse(req.body);
-    const key = usernameKey(username);
-    refuseIfTaken(await accounts.users.taken(key, email));
+    const name = { username, usernameKey: usernameKey(username), usernameSkeleton: usernameSkeleton(username) };
+    refuseIfTaken(await accounts.users.taken(name, email));
     const id = v7();
     const roles = ['USER'];
     const passwordHash = await passwords.hash(password);
     // The unique constraints decide: of two registrations at once, the check above may have let both through.
-    const created = await accounts.users.create({ id, username, usernameKey: key, email, passwordHash, roles });
+    const created = await accounts.users.create({ id, ...name, email, passwordHash, roles });
     if (typeof created === 'string') throw taken(created);
+    await throttle.remember(name.usernameKey, addressOf(req));
     const { token } = await issuer.forUser({ id, username, roles, tokensValidAfter: null });
     res.status(201).json({ userId: id, username, email, token, roles, createdAt: created.createdAt.toISOString() });
   });
@@ -43,4 +45,4 @@ function refuseIfTaken(what: 'USERNAME_TAKEN' | 'EMAIL_TAKEN' | null): void {
 }
 
 const taken = (what: 'USERNAME_TAKEN' | 'EMAIL_TAKEN') =>
-  new Problem('CONFLICT', what === 'USERNAME_TAKEN' ? 'The username is taken' : 'The email is taken');
+  new Problem('CONFLICT', what === 'USERNAME_TAKEN' ? 'The username is taken, or looks like one that is' : 'The email is taken');

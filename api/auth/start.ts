@@ -1,5 +1,6 @@
 import { createLocalJWKSet, errors, type JWK, type JWTVerifyGetKey } from 'jose';
 import type { Config } from '../../config.js';
+import { usernameSkeleton } from '../../domain/accounts/username.js';
 import type { Logger } from '../../telemetry/log.js';
 import { createAuthenticator } from '../http/authenticate.js';
 import type { KeyRevocations } from '../http/key-revocations.js';
@@ -51,6 +52,7 @@ export async function startAuth({ config, log, accounts, revocations, loginPoint
     throttle: createLoginThrottle(loginPoints),
     authenticator,
   };
+  await accounts.users.fillSkeletons(usernameSkeleton);
   await ensureFirstAdmin(context);
   await announceRecentEndings(context);
   const app = createAuthService(context);

@@ -1,3 +1,5 @@
+import { normalisePassword } from '../../domain/accounts/password.js';
+import { USERNAME_LAWS } from '../../domain/accounts/username.js';
 import { TIERS } from '../../domain/tiers.js';
 import { defaulted, instant, isUuid, optional, text, timestamp, uuid, whole, z } from './common.js';
 import { whom } from './invitations.js';
@@ -17,6 +19,7 @@ const username = text({
   normalise: (name) => name.normalize('NFKC').trim(),
   pattern: /^[\p{L}\p{M}\p{N} ._@+-]+$/u,
   says: 'must be 3 to 50 letters, digits, spaces and . _ @ + - only',
+  laws: USERNAME_LAWS,
   always: true,
 }).openapi({ example: 'ada' });
 const email = text({
@@ -30,6 +33,7 @@ const password = text({
   min: 8,
   // A character is a byte at least.
   max: PASSWORD_MAX_BYTES,
+  normalise: normalisePassword,
   laws: [[(secret) => byteLength(secret) <= PASSWORD_MAX_BYTES, `must have at most ${PASSWORD_MAX_BYTES} bytes in UTF-8`]],
 }).openapi({ format: 'password', example: 'correct horse battery' });
 const label = text({

@@ -4,9 +4,13 @@ import { createRedisLoginPoints } from '../../adapters/redis/login-points.js';
 import { RedisOutage } from '../../adapters/redis/outage.js';
 import { loadConfig } from '../../config.js';
 import { log, withRedis } from '../redis/support.js';
-import { ATTEMPTS, loginPointsContract } from './login-points.js';
+import { ACCOUNT_ATTEMPTS, ATTEMPTS, loginPointsContract } from './login-points.js';
 
-const { auth } = loadConfig({ LEAKY_LOGIN_ATTEMPTS: String(ATTEMPTS), LEAKY_LOGIN_WINDOW_SECONDS: '60' });
+const { auth } = loadConfig({
+  LEAKY_LOGIN_ATTEMPTS: String(ATTEMPTS),
+  LEAKY_LOGIN_WINDOW_SECONDS: '60',
+  LEAKY_LOGIN_ACCOUNT_ATTEMPTS: String(ACCOUNT_ATTEMPTS),
+});
 
 describe('LoginPoints in memory', () => {
   const points = createMemoryLoginPoints(auth);
