@@ -11,6 +11,8 @@ export interface Variant {
   settled?: () => Promise<void>;
   /** Learns what callers were told */
   told?: (result: LoadResult) => void;
+  /** Open-loop load that goes on meanwhile, begun so long before that it is under way; its calls are told, too, and cost CPU as well */
+  beside?: { job: Variant['job']; rate: number; connections: number; leadSeconds: number };
   /** Which gets other connections than the cell says */
   connections?: number;
 }
@@ -59,7 +61,13 @@ export async function measureInTurns(cell: Cell, effort: Effort, say: Say): Prom
 async function measure(cell: Cell, variant: Variant, seconds: number): Promise<Run> {
   const connections = variant.connections ?? cell.concurrency;
   const before = resourceUse(variant.processes);
+  const { beside } = variant;
+  const meanwhile =
+    beside && runLoad({ ...beside.job, connections: beside.connections, seconds: beside.leadSeconds + seconds, rate: beside.rate });
+  if (beside) await new Promise((resolve) => setTimeout(resolve, beside.leadSeconds * 1_000));
   const load = await runLoad({ ...variant.job, connections, seconds, ...(cell.rate !== undefined && { rate: cell.rate }) });
+  const other = await meanwhile;
+  if (other) variant.told?.(other);
   await variant.settled?.();
   const after = resourceUse(variant.processes);
   variant.told?.(load);

@@ -17,7 +17,7 @@ export const PASSWORD = 'bench-password';
 /** Enough for any run; a purchase on top must stay a safe integer */
 const TOKENS_EACH = 1_000_000_000;
 
-/** Accounts with a token and an API key each, made through the API, and a pool of openai tokens each. */
+/** Accounts with a token and an API key each, made through the API, and pools of openai and gemini tokens each. */
 export async function registerPeople(target: Target, database: Database, count: number): Promise<Person[]> {
   const run = randomBytes(4).toString('hex');
   const people: Person[] = [];
@@ -28,6 +28,7 @@ export async function registerPeople(target: Target, database: Database, count: 
     const { rawKey } = await post<{ rawKey: string }>(`${target.auth}/api/v1/auth/api-keys`, { userId, name: 'bench' }, token);
     people.push({ userId, username, token, apiKey: rawKey });
     await fill(database, { ownerKind: 'user', ownerId: userId, provider: 'openai' });
+    await fill(database, { ownerKind: 'user', ownerId: userId, provider: 'gemini' });
   }
   return people;
 }

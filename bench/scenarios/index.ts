@@ -5,6 +5,7 @@ import { overload } from './overload.js';
 import { purchase } from './purchase.js';
 import { login, quota, report } from './reads.js';
 import type { Scenario } from './scenario.js';
+import { slowProvider } from './slow-provider.js';
 import { soak } from './soak.js';
 
 export const scenarios = (soakMinutes: number): readonly Scenario[] => [
@@ -19,5 +20,6 @@ export const scenarios = (soakMinutes: number): readonly Scenario[] => [
   ledger,
   users,
   overload,
+  slowProvider,
   soak(soakMinutes),
 ];
