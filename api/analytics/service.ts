@@ -31,11 +31,11 @@ export function createAnalyticsApp(options: AnalyticsOptions): ServiceApp {
     log: options.log,
     operations,
     serverUrl: options.config.ownUrls.analytics,
+    authenticate: options.authenticate,
     readiness: { store: () => options.usage.ping() },
     routes: (router) => {
       for (const { operation, handle } of routes) {
-        const guards = operation.public ? [] : [options.authenticate];
-        router[operation.method](operation.path, ...guards, handle(dependencies));
+        router[operation.method](operation.path, handle(dependencies));
       }
     },
   });

@@ -43,7 +43,6 @@ export function keyCheckRoutes(router: Router, { config, keyProof, issuer }: Aut
 
   router.get('/api/v1/auth/api-keys/validate', async (req, res) => {
     const { holder } = await holderIn(req);
-    res.setHeader('Cache-Control', 'no-store');
     const { userId, name, orgId, expiresAt } = holder.key;
     res.json({ userId, name, orgId, expiresAt: isoOrNull(expiresAt), roles: holder.roles });
   });
@@ -51,7 +50,6 @@ export function keyCheckRoutes(router: Router, { config, keyProof, issuer }: Aut
   router.post('/api/v1/auth/api-keys/exchange', async (req, res) => {
     const { holder, rawKey } = await holderIn(req);
     const { token, expiresAt } = await issuer.forKey(holder, hashSecret(rawKey));
-    res.setHeader('Cache-Control', 'no-store');
     res.json({ token, expiresAt: expiresAt.toISOString(), keyValidUntil: isoOrNull(holder.validUntil) });
   });
 }

@@ -33,6 +33,7 @@ export function createAuthService(context: AuthContext): ServiceApp {
     log: context.log,
     operations: authOperations,
     serverUrl: context.config.ownUrls.auth,
+    authenticate: context.authenticator.required,
     readiness: { postgres: () => context.accounts.ping(), signingKey: () => context.keyring.active() },
     routes: (router) => {
       registerRoutes(router, context);

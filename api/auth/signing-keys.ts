@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto';
 import type { Router } from 'express';
 import { jwkSet, rotatedSigningKey } from '../../contracts/http/auth.js';
+import { cacheable } from '../http/caching.js';
 import { actorOf, callerOf, requireAdmin } from '../http/caller.js';
 import type { Operation } from '../http/openapi.js';
 import { requireLogin, type AuthContext } from './context.js';
@@ -31,7 +32,7 @@ export function signingKeyRoutes(router: Router, { keyring, authenticator, log }
   router.get('/oauth2/jwks', async (_req, res) => {
     const body = JSON.stringify({ keys: await keyring.publicJwks() });
     // Short enough that caches between us and a verifier of someone else's learn of a rotation in time.
-    res.setHeader('Cache-Control', 'public, max-age=60, stale-if-error=3600');
+    cacheable(res, 'public, max-age=60, stale-if-error=3600');
     res.setHeader('ETag', `"${hash('sha256', body, 'base64url')}"`);
     res.type('application/jwk-set+json').send(body);
   });

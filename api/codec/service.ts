@@ -7,7 +7,7 @@ import type { Operation } from '../http/openapi.js';
 import { createServiceApp, listen, type RunningServer } from '../http/service.js';
 import { createAccess, rememberCredentials } from './access.js';
 import type { PayloadCipher } from './ports.js';
-import { signInPage } from './sign-in.js';
+import { signInOperations, signInPage } from './sign-in.js';
 
 export interface CodecServerOptions {
   config: Config;
@@ -24,7 +24,7 @@ const refusals = {
   413: { description: 'Larger than LEAKY_CODEC_BODY_LIMIT_BYTES' },
 };
 
-export const codecOperations: Operation[] = (
+const codecs: Operation[] = (
   [
     ['/decode', 'Open payloads; readable ones, and those whose key is not here, come back as they are'],
     ['/encode', 'Seal payloads with the active key; sealed ones come back as they are'],
@@ -38,6 +38,8 @@ export const codecOperations: Operation[] = (
   responses: { 200: { description: 'The payloads, in the same order', schema: wirePayloads }, ...refusals },
 }));
 
+export const codecOperations: readonly Operation[] = [...codecs, ...signInOperations];
+
 /** Temporal's remote codec protocol for the Web UI and the CLI: what workers encrypt can be read by those who may. */
 export function createCodecApp({ config, log, cipher, authenticate }: CodecServerOptions): Express {
   const { uiOrigins, bodyLimitBytes, token, port } = config.codec;
@@ -49,18 +51,19 @@ export function createCodecApp({ config, log, cipher, authenticate }: CodecServe
     corsCredentials: true,
     log,
     operations: codecOperations,
+    authenticate: allowed,
     serverUrl: `http://${config.host}:${port}`,
     routes: (router) => {
       signInPage(router);
-      router.post('/session', allowed, (req, res) => {
+      router.post('/session', (req, res) => {
         rememberCredentials(req, res);
         res.status(204).end();
       });
-      router.post('/encode', allowed, async (req, res) => {
+      router.post('/encode', async (req, res) => {
         const { payloads } = wirePayloads.parse(req.body);
         res.json({ payloads: await Promise.all(payloads.map((payload) => cipher.seal(payload))) });
       });
-      router.post('/decode', allowed, async (req, res) => {
+      router.post('/decode', async (req, res) => {
         const { payloads } = wirePayloads.parse(req.body);
         res.json({ payloads: await Promise.all(payloads.map((payload, index) => openOne(cipher, payload, index))) });
       });

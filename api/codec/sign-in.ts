@@ -1,4 +1,5 @@
 import type { Router } from 'express';
+import type { Operation } from '../http/openapi.js';
 
 const PAGE = `<!doctype html>
 <html lang="en">
@@ -24,7 +25,15 @@ const SCRIPT = `document.querySelector('form').addEventListener('submit', async 
 });
 `;
 
-/** For people; no operation of the API. */
+const forPeople = { tag: 'sign in', undocumented: true, responses: {} };
+
+/** For people; no part of the documented API. */
+export const signInOperations: readonly Operation[] = [
+  { ...forPeople, method: 'get', path: '/sign-in', summary: 'The page', public: true },
+  { ...forPeople, method: 'get', path: '/sign-in.js', summary: 'Its script', public: true },
+  { ...forPeople, method: 'post', path: '/session', summary: 'Remember the credentials of this request' },
+];
+
 export function signInPage(router: Router): void {
   router.get('/sign-in', (_req, res) => void res.type('html').send(PAGE));
   router.get('/sign-in.js', (_req, res) => void res.type('js').send(SCRIPT));

@@ -1,10 +1,8 @@
-import type { Request, Response } from 'express';
+import type { Request } from 'express';
 import { Stream } from 'node:stream';
 import { Problem } from '../../contracts/errors.js';
-import { problemBody } from '../http/problem.js';
 
 const EMPTY = Buffer.alloc(0);
-const LINGER_MS = 500;
 
 /** The client went away before its request was complete; nobody is left to answer. */
 export class ClientGone extends Error {
@@ -42,23 +40,6 @@ export async function readBody(req: Request, limitBytes: number): Promise<Buffer
 }
 
 const tooLarge = (limitBytes: number) => new Problem('PAYLOAD_TOO_LARGE', `The body is larger than ${limitBytes} bytes`);
-
-/**
- * Refuses a body that is still being sent. Closing at once would reset the connection, and the client's kernel could throw the
- * answer away with it; so the whole answer goes out, reading has stopped, and the connection ends a moment later.
- */
-export function refuseUnreadBody(req: Request, res: Response, problem: Problem): void {
-  const path = req.originalUrl.split('?', 1)[0] ?? '/';
-  const body = Buffer.from(JSON.stringify(problemBody(problem.code, problem.detail, path, res.locals.correlationId, problem.extras)));
-  res.writeHead(problem.status, {
-    'Content-Type': 'application/problem+json; charset=utf-8',
-    'Content-Length': body.length,
-    Connection: 'close',
-  });
-  res.write(body);
-  const timer = setTimeout(() => res.end(), LINGER_MS);
-  res.once('close', () => clearTimeout(timer));
-}
 
 /** Bytes at rest, in the one shape the proxy library takes a body in. */
 export class BodyBytes extends Stream {

@@ -7,14 +7,18 @@ import { BREAKER_LEVEL, metrics } from '../../telemetry/metrics.js';
 import type { Authenticator } from '../http/authenticate.js';
 import { NoPlace, type SharedPlaces } from '../../platform/shared-places.js';
 import { whenProduced } from '../http/answer-produced.js';
+import { withOriginOf } from '../http/caching.js';
 import { shareKeyOf, type Caller } from '../http/caller.js';
 import { addressOf } from '../http/client-address.js';
+import { refuseMethod } from '../http/guard.js';
 import { isPlainUtf8 } from '../http/json-body.js';
+import type { Operation } from '../http/openapi.js';
+import { createOperationTable } from '../http/operation-table.js';
 import { sendProblem } from '../http/problem.js';
 import type { LocalService } from '../http/service.js';
 import { forwardedAs } from '../http/request-times.js';
 import { createServiceFetch } from '../http/service-fetch.js';
-import { readBody, refuseUnreadBody, ClientGone } from './body.js';
+import { readBody, ClientGone } from './body.js';
 import { BREAKER_DEFAULTS, BreakerOpen, ServiceBreaker, type BreakerSettings } from './breaker.js';
 import { createCallerGate } from './callers.js';
 import { createDispatch } from './dispatch.js';
@@ -44,6 +48,8 @@ export interface GatewayDeps {
   authenticator: Pick<Authenticator, 'identify'>;
   limits: RateLimitStore;
   services: ServiceResolver;
+  /** What the services offer. A path that is not among them is passed on all the same: a service may be newer than its gateway. */
+  operations?: readonly Operation[];
   /** Services of this very process: they are called without a hop */
   local?: ReadonlyMap<ServiceName, LocalService>;
   forwarder: Forwarder;
@@ -65,6 +71,7 @@ export function createGatewayHandler(deps: GatewayDeps): RequestHandler {
   const guards = new Map(SERVICE_NAMES.map((name) => [name, createGuard(name, deps)]));
   const rules = Object.entries(config.gateway.routeRules).map(([prefix, rule]) => [prefix.toLowerCase(), rule] as const);
   const allowanceMs = providerAllowanceMs(config.providers);
+  const find = createOperationTable(deps.operations ?? []);
 
   /** Who calls, and under which credential the request goes on. Null: a public route. */
   async function identify(req: Request, res: Response, path: string): Promise<Caller | null> {
@@ -104,6 +111,9 @@ export function createGatewayHandler(deps: GatewayDeps): RequestHandler {
     }
     const onAnswer = (answer: IncomingMessage) => {
       cleanResponseHeaders(answer);
+      const varies = withOriginOf(res, answer.headers.vary);
+      res.removeHeader('Vary');
+      if (varies !== undefined) answer.headers.vary = varies;
       // From then on it is the client that is waited for, not the service.
       if (!isStream(answer)) answer.once('pause', leave);
       // Without it the library would repeat the request's header. The client has asked to close it, or this server is about to end.
@@ -134,17 +144,22 @@ export function createGatewayHandler(deps: GatewayDeps): RequestHandler {
     try {
       const shared = places.of(service, req.method, path);
       if (shed(req, res, service, shared)) return;
+      const rule = longestPrefix(rules, path)?.[1];
+      const found = rule?.rewritePath ? null : find(req.method, path);
+      if (found && 'allow' in found) {
+        await limiter.limit(req, res, path, null);
+        return refuseMethod(res, found.allow);
+      }
       const caller = await identify(req, res, path);
       await limiter.limit(req, res, path, caller);
       const body = await readBody(req, config.http.bodyLimitBytes);
       const timeoutMs = config.gateway.serviceTimeoutMs + (waitsForProvider(req.method, path) ? allowanceMs : 0);
       const share = caller ? shareKeyOf(caller) : addressOf(req);
-      await send(req, res, { service, timeoutMs, body, rule: longestPrefix(rules, path)?.[1], places: shared, share });
+      await send(req, res, { service, timeoutMs, body, rule, places: shared, share });
     } catch (error) {
       if (error instanceof ClientGone || res.destroyed) return;
       if (error instanceof BreakerOpen) sendUnavailable(req, res, service, error.retryAfterMs);
       else if (error instanceof NoPlace) sendProblem(res, 'OVERLOADED', wordsFor(error), { retryAfterSeconds: RETRY_AFTER_SECONDS });
-      else if (error instanceof Problem && error.code === 'PAYLOAD_TOO_LARGE') refuseUnreadBody(req, res, error);
       else throw error;
     }
   };

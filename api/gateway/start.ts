@@ -39,11 +39,12 @@ export async function startGateway(options: GatewayOptions): Promise<RunningServ
     config,
     log,
     operations: [...options.operations, fallbackOperation],
+    answered: [fallbackOperation],
     serverUrl: config.publicUrl,
     readiness: options.readiness ?? {},
     rawBodies: true,
     routes: (router) => {
-      router.all('/fallback/:service', (req, res) => sendFallback(req, res, FALLBACK_RETRY_AFTER_MS));
+      router.get('/fallback/:service', (req, res) => sendFallback(req, res, FALLBACK_RETRY_AFTER_MS));
       router.use(handle);
     },
   });

@@ -1,4 +1,4 @@
-import type { Request, RequestHandler } from 'express';
+import type { Request, RequestHandler, Response } from 'express';
 import type { JWTVerifyGetKey } from 'jose';
 import type { Config } from '../../config.js';
 import { Problem } from '../../contracts/errors.js';
@@ -96,15 +96,20 @@ export function createAuthenticator(deps: AuthenticatorDeps): Authenticator {
     const rawKey = headerOf(req, 'x-api-key');
     return rawKey === undefined ? null : byKey(rawKey);
   };
+  /** Requests whose caller this authenticator has proven: a route may ask for it again at no cost. */
+  const seen = new WeakSet<Response>();
   return {
     async identify(req) {
       const proven = await prove(req);
       return proven && { caller: proven.caller, internalJwt: proven.internalJwt };
     },
     async required(req, res, next) {
-      const proven = await prove(req);
-      if (!proven) throw new Problem('UNAUTHENTICATED', 'Send a bearer token or an API key');
-      res.locals.caller = await settled(proven);
+      if (!seen.has(res)) {
+        const proven = await prove(req);
+        if (!proven) throw new Problem('UNAUTHENTICATED', 'Send a bearer token or an API key');
+        res.locals.caller = await settled(proven);
+        seen.add(res);
+      }
       next();
     },
     async optional(req, res, next) {

@@ -37,6 +37,11 @@ const EXPOSED_HEADERS = [
   'RateLimit-Policy',
   'Retry-After',
   'Link',
+  'Allow',
+  'ETag',
+  'Idempotent-Replayed',
+  'Location',
+  'WWW-Authenticate',
 ];
 
 /** CORS. Whoever sends no Origin gets what anybody without one gets. */

@@ -1,7 +1,8 @@
 import { OpenApiGeneratorV31, OpenAPIRegistry, extendZodWithOpenApi } from '@asteasolutions/zod-to-openapi';
-import { Router } from 'express';
+import { Router, type RequestHandler } from 'express';
 import swaggerUi from 'swagger-ui-express';
 import { z } from 'zod';
+import { cacheable } from './caching.js';
 
 extendZodWithOpenApi(z);
 
@@ -28,6 +29,8 @@ export interface Operation {
   summary: string;
   tag: string;
   public?: boolean;
+  /** For browsers or for ourselves: not in the documents */
+  undocumented?: boolean;
   body?: z.ZodType;
   query?: z.ZodObject;
   params?: z.ZodObject;
@@ -42,6 +45,7 @@ export function openApiDocument(title: string, operations: readonly Operation[],
   const apiKey = registry.registerComponent('securitySchemes', 'apiKey', { type: 'apiKey', in: 'header', name: 'X-Api-Key' });
   registry.register('Problem', problem);
   for (const operation of operations) {
+    if (operation.undocumented) continue;
     registry.registerPath({
       method: operation.method,
       path: operation.path,
@@ -81,9 +85,9 @@ export function openApiDocument(title: string, operations: readonly Operation[],
 }
 
 /** What an operation may be refused with whatever it does; its own descriptions win. */
-function commonRefusals({ body, query, params, public: open }: Operation): Operation['responses'] {
+function commonRefusals({ body, public: open }: Operation): Operation['responses'] {
   return {
-    ...((body ?? query ?? params) && { 400: { description: 'Not valid: `errors` names the members' } }),
+    400: { description: 'Not valid: `errors` names the members and the parameters that are not known' },
     ...(!open && { 401: { description: 'No credentials, or bad ones' }, 403: { description: 'Not allowed to this caller' } }),
     ...(body && { 413: { description: 'The body is too large' }, 415: { description: 'The body is not application/json' } }),
     429: { description: 'Too many requests; see Retry-After' },
@@ -92,13 +96,21 @@ function commonRefusals({ body, query, params, public: open }: Operation): Opera
   };
 }
 
+const CACHED = 'public, max-age=300';
+
+const cached: RequestHandler = (_req, res, next) => {
+  cacheable(res, CACHED);
+  next();
+};
+
 /** Serves the document at /openapi.json and its UI at /docs. The document is made on first use: start-up does not pay for it. */
 export function openApiRoutes(makeDocument: () => object): Router {
   let document: object | undefined;
   const router = Router();
   router.get('/openapi.json', (_req, res) => {
+    cacheable(res, CACHED);
     res.json((document ??= makeDocument()));
   });
-  router.use('/docs', swaggerUi.serve, swaggerUi.setup(undefined, { swaggerOptions: { url: '/openapi.json' } }));
+  router.use('/docs', cached, swaggerUi.serve, swaggerUi.setup(undefined, { swaggerOptions: { url: '/openapi.json' } }));
   return router;
 }

@@ -4,10 +4,18 @@ import { ERRORS, Problem, type ErrorCode, type FieldError, type ProblemExtras } 
 import { loggedPath } from './logged-path.js';
 import { isOutage } from '../../platform/outages.js';
 import type { Logger } from '../../telemetry/log.js';
+import { answer } from './unread-body.js';
 import { metrics } from '../../telemetry/metrics.js';
 
-const TYPE_BASE = 'https://leaky-tokens.dev/problems/';
-const kebab = (code: string) => code.toLowerCase().replaceAll('_', '-');
+/** The last part of `type`, and of the address of the page about a code. */
+export const slugOf = (code: ErrorCode): string => code.toLowerCase().replaceAll('_', '-');
+
+let pages = '/errors/';
+
+/** From now on problems of this process lead to the pages of the gateway, by the address that callers have. */
+export function linkProblems(publicUrl: string): void {
+  pages = `${publicUrl.replace(/\/$/, '')}/errors/`;
+}
 
 /** The body of every refusal and fault: RFC 9457 members plus the older `code`, `message`, `timestamp`, `path`. */
 export function problemBody(code: ErrorCode, detail: string, path: string, correlationId: string, extras: ProblemExtras = {}) {
@@ -15,7 +23,7 @@ export function problemBody(code: ErrorCode, detail: string, path: string, corre
   const { status, title } = ERRORS[code];
   const { retryAfterSeconds: _header, ...members } = extras;
   return {
-    type: TYPE_BASE + kebab(code),
+    type: pages + slugOf(code),
     title,
     status,
     detail,
@@ -43,16 +51,22 @@ const FAULT_ORIGINS: Partial<Record<ErrorCode, 'provider' | 'engine' | 'load' | 
   LIMITS_UNAVAILABLE: 'limits',
 };
 
+/** Whoever is told to wait is told how long, in words as well. */
+function withWait(code: ErrorCode, detail: string, retryAfterSeconds: number | undefined): string {
+  if (ERRORS[code].status !== 429 || retryAfterSeconds === undefined || /try again in \d+ s/.test(detail)) return detail;
+  return `${detail}; try again in ${Math.max(1, Math.ceil(retryAfterSeconds))} s`;
+}
+
 /** Sends a problem; `retryAfterSeconds` becomes the Retry-After header (whole seconds, rounded up, at least 1). */
-export function sendProblem(res: Response, code: ErrorCode, detail: string, extras: ProblemExtras = {}): void {
+export function sendProblem(res: Response, code: ErrorCode, text: string, extras: ProblemExtras = {}): void {
+  const detail = withWait(code, text, extras.retryAfterSeconds);
   if (extras.retryAfterSeconds !== undefined) res.setHeader('Retry-After', String(Math.max(1, Math.ceil(extras.retryAfterSeconds))));
   if (code === 'UNAUTHENTICATED') res.setHeader('WWW-Authenticate', 'Bearer realm="leaky-tokens"');
   const origin = FAULT_ORIGINS[code];
   if (origin) res.setHeader('X-Leaky-Fault-Origin', origin);
-  res
-    .status(ERRORS[code].status)
-    .type('application/problem+json')
-    .send(JSON.stringify(problemBody(code, detail, res.req.originalUrl.split('?', 1)[0] ?? '/', res.locals.correlationId, extras)));
+  res.setHeader('Cache-Control', 'no-store');
+  res.status(ERRORS[code].status).type('application/problem+json');
+  answer(res, JSON.stringify(problemBody(code, detail, res.req.originalUrl.split('?', 1)[0] ?? '/', res.locals.correlationId, extras)));
 }
 
 export const notFound: RequestHandler = (req, res) => {
@@ -72,10 +86,10 @@ function fieldErrors(error: z.ZodError): FieldError[] {
 }
 
 /** Faults of express's own parsers and router carry an HTTP status and a `type`. */
-function fromExpress(error: { type?: string; status?: number; message?: string }): Problem | null {
+function fromExpress(error: { type?: string; status?: number; limit?: number }): Problem | null {
   switch (error.type) {
     case 'entity.too.large':
-      return new Problem('PAYLOAD_TOO_LARGE', 'The body is larger than this service accepts');
+      return new Problem('PAYLOAD_TOO_LARGE', `The body is larger than ${error.limit} bytes`);
     case 'entity.parse.failed':
       return new Problem('MALFORMED_JSON', 'The body could not be parsed as JSON');
     case 'encoding.unsupported':
@@ -107,7 +121,7 @@ export function problemHandler(log: Logger): ErrorRequestHandler {
                 { retryAfterSeconds: 1 },
                 { cause: error },
               )
-            : fromExpress(error as { type?: string; status?: number });
+            : fromExpress(error as { type?: string; status?: number; limit?: number });
     if (problem) {
       if (problem.status >= 500) log.warn({ err: problem, correlationId: res.locals.correlationId }, problem.detail);
       sendProblem(res, problem.code, problem.detail, problem.extras);

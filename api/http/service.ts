@@ -9,13 +9,16 @@ import { activeTracer } from '../../telemetry/tracing.js';
 import { accessLog } from './access-log.js';
 import { answerClientError } from './client-error.js';
 import { CONNECTION_LIMITS, Connections, type ConnectionLimits } from './connections.js';
+import { privateByDefault } from './caching.js';
 import { correlationId } from './correlation.js';
 import { crossOrigin, inTurn, securityHeaders } from './edge.js';
+import { errorPages } from './error-pages.js';
+import { guardOperations, refuseMethod } from './guard.js';
+import { requireOneHost } from './host.js';
 import { healthRoutes, type Checks } from './health.js';
-import { jsonBody } from './json-body.js';
 import { openApiDocument, openApiRoutes, type Operation } from './openapi.js';
 import { pageLimit } from './page-limit.js';
-import { notFound, problemHandler } from './problem.js';
+import { linkProblems, notFound, problemHandler } from './problem.js';
 import { requestTimes } from './request-times.js';
 import { traceRequests } from './trace-requests.js';
 import { trustOf } from './trusted-proxies.js';
@@ -26,12 +29,16 @@ export interface ServiceOptions {
   config: Config;
   log: Logger;
   operations: readonly Operation[];
+  /** Those that this process answers itself; default: all of them */
+  answered?: readonly Operation[];
   serverUrl: string;
-  /** Mounts the routes; runs after correlation id, security headers and (unless `rawBodies`) JSON parsing. */
+  /** Proves who calls what is not public, before its body is read; unset: the routes do so, or none needs it */
+  authenticate?: RequestHandler;
+  /** Mounts the routes; runs after correlation id, security headers and the guard of the operations (method, caller, query, body). */
   routes: (router: Router) => void;
   /** Each named check resolves when the dependency answers; readiness is all of them. */
   readiness?: Checks;
-  /** A proxy forwards bodies unread */
+  /** A proxy forwards bodies unread, and proves callers itself */
   rawBodies?: boolean;
   /** Pages of the allowed origins may send cookies */
   corsCredentials?: boolean;
@@ -47,6 +54,7 @@ export type ServiceApp = Express & {
 /** What every service has: correlation id, security headers, body limit, health, metrics, API docs and one error shape. */
 export function createServiceApp(options: ServiceOptions): ServiceApp {
   const { config } = options;
+  linkProblems(config.publicUrl);
   const app = express();
   app.disable('x-powered-by');
   app.disable('etag');
@@ -55,14 +63,27 @@ export function createServiceApp(options: ServiceOptions): ServiceApp {
   app.set('trust proxy', trustOf(config.http.trustedProxies, options.rawBodies ? null : config.http.trustedGateways));
   const behind = routesOf(options);
   const cors = crossOrigin(config, { credentials: options.corsCredentials ?? false });
-  app.use(inTurn(correlationId, ...observed(options), cors, ownPages(options), securityHeaders));
-  app.use(behind);
+  app.use(inTurn(correlationId, ...observed(options), cors, privateByDefault, ownPages(options), securityHeaders));
+  app.use(behind, problemHandler(options.log));
   const trusted = app.get('trust proxy fn') as (address: string, hop: number) => boolean;
   return Object.assign(app, { inner: inTurn(...observed(options), behind), trusts: (address: string) => trusted(address, 0) });
 }
 
 /** What every service tells of itself, and a gateway in place of others. */
-const OWN_PAGES = /^\/(?:health|metrics|openapi\.json|docs|fallback)(?:[/?]|$)/i;
+const OWN_PAGES = /^\/(?:health|metrics|openapi\.json|docs|errors|fallback)(?:[/?]|$)/i;
+/** For browsers, whose tools add parameters of their own */
+const PAGES_FOR_PEOPLE = /^\/(?:docs|errors)(?:[/?]|$)/i;
+
+const ownPage = (path: string): Operation => ({
+  method: 'get',
+  path,
+  summary: 'What a service tells of itself',
+  tag: 'service',
+  public: true,
+  undocumented: true,
+  responses: {},
+});
+const PAGES = ['/health/live', '/health/startup', '/health/ready', '/metrics', '/openapi.json'].map(ownPage);
 
 function ownPages({ config, name, title, operations, serverUrl, readiness = {} }: ServiceOptions): RequestHandler {
   const pages = express.Router();
@@ -72,8 +93,16 @@ function ownPages({ config, name, title, operations, serverUrl, readiness = {} }
       res.type(registry.contentType).send(await currentExposition());
     });
   }
+  pages.use(errorPages());
   pages.use(openApiRoutes(() => openApiDocument(title, operations, serverUrl)));
-  const limited = inTurn(pageLimit(config), pages);
+  const guard = guardOperations(PAGES, { bodyLimitBytes: config.http.bodyLimitBytes, passUnknown: true });
+  const own: RequestHandler = (req, res, next) => {
+    if (!PAGES_FOR_PEOPLE.test(req.url))
+      return guard(req, res, (error?: unknown) => (error === undefined ? pages(req, res, next) : next(error)));
+    if (req.method !== 'GET' && req.method !== 'HEAD') return refuseMethod(res, 'GET, HEAD');
+    return pages(req, res, next);
+  };
+  const limited = inTurn(pageLimit(config), own);
   return (req, res, next) => (OWN_PAGES.test(req.url) ? limited(req, res, next) : next());
 }
 
@@ -88,9 +117,9 @@ function observed({ config, log, name, rawBodies = false }: ServiceOptions): Req
   ];
 }
 
-function routesOf({ config, log, routes, rawBodies = false }: ServiceOptions): Router {
+function routesOf({ config, log, routes, authenticate, operations, answered = operations, rawBodies = false }: ServiceOptions): Router {
   const router = express.Router();
-  if (!rawBodies) router.use(jsonBody(config.http.bodyLimitBytes));
+  router.use(guardOperations(answered, { authenticate, bodyLimitBytes: config.http.bodyLimitBytes, passUnknown: rawBodies }));
   routes(router);
   return router.use(notFound, problemHandler(log));
 }
@@ -125,9 +154,11 @@ export async function listen(
     headersTimeout: 10_000,
     requestTimeout: 30_000,
     connectionsCheckingInterval: 5_000,
+    requireHostHeader: false,
   });
   const connections = new Connections(server, limits, trusts);
-  server.on('request', (req, res) => connections.serve(req, res, app));
+  const addressed = requireOneHost(app);
+  server.on('request', (req, res) => connections.serve(req, res, addressed));
   server.on('clientError', answerClientError);
   // An answer that is written to after its end says so by an error of its own.
   server.prependListener('request', (_req, res) => res.on('error', () => undefined));

@@ -71,13 +71,13 @@ function createTokensApp(options: TokenServiceOptions, door: Door, waiters: KeyW
     log,
     operations: [...operations, ...options.purchases.operations],
     serverUrl: config.ownUrls.tokens,
+    authenticate: options.authenticate,
     readiness: options.readiness,
     routes: (router) => {
       router.get('/api/v1/tokens/status', (_req, res) => {
         res.json({ service: 'token-service', status: 'ok', timestamp: new Date().toISOString(), version: options.version });
       });
       router.use(options.purchases.open);
-      router.use('/api/v1/tokens', options.authenticate);
       router.post(
         '/api/v1/tokens/consume',
         consumeRoute({

@@ -139,7 +139,7 @@ describe('bad input is answered with a 4xx problem, never with a 5xx', () => {
         assertProblem(forbidden, 403);
       });
 
-      it('unknown members are ignored, everywhere', async () => {
+      it('unknown members of bodies are ignored, everywhere', async () => {
         const extra = { unknown: 1, roles: ['ADMIN'], admin: true };
         assert.equal((await contract.ask(way, 'POST', CONSUME, { token: ada.token, body: { ...good(), ...extra } })).status, 200);
         assert.equal(
@@ -150,8 +150,6 @@ describe('bad input is answered with a 4xx problem, never with a 5xx', () => {
           (await contract.ask(way, 'POST', '/api/v1/auth/orgs', { token: ada.token, body: { name: 'x', ...extra } })).status,
           201,
         );
-        const query = { userId: ada.userId, provider: 'openai', unknown: 'x' };
-        assert.equal((await contract.ask(way, 'GET', '/api/v1/tokens/quota', { token: ada.token, query })).status, 200);
       });
 
       it('a query parameter that is sent twice is 400', async () => {
@@ -225,7 +223,7 @@ describe('bad input is answered with a 4xx problem, never with a 5xx', () => {
         }
       });
 
-      it('a wrong method is 404 or 405', async () => {
+      it('a wrong method is 405', async () => {
         for (const [method, path] of [
           ['GET', CONSUME],
           ['PUT', CONSUME],
@@ -238,7 +236,8 @@ describe('bad input is answered with a 4xx problem, never with a 5xx', () => {
         ] as const) {
           const answer = await call(contract.baseOf(way, path), method, path, { token: ada.token });
           assertClientError(answer);
-          assert.ok([404, 405].includes(answer.status), `${method} ${path}: ${answer.status}`);
+          assert.equal(answer.status, 405, `${method} ${path}`);
+          assert.match(answer.headers.allow ?? '', /^[A-Z]+(?:, [A-Z]+)*$/);
         }
       });
 
