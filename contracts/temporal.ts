@@ -42,6 +42,9 @@ export const SEARCH_ATTRIBUTES = {
   LeakyCorrelationId: 'Keyword',
 } as const;
 
+/** Type of the failure that refuses a cancellation because there was one before. */
+export const CANCELLED_ALREADY = 'CANCELLED_ALREADY';
+
 export const PURCHASE_MESSAGES = {
   status: 'status',
   approve: 'approve',

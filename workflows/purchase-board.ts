@@ -25,6 +25,8 @@ export class PurchaseBoard {
   refusal: Refusal | null = null;
   /** Until the capture is asked for; from then on a cancellation would race with the money. */
   cancellable = true;
+  /** Asked for, and on its way */
+  cancelled = false;
   parked: Parked | null = null;
   /** As its provider names it; null: not known, or it has no name of its own */
   paymentId: string | null = null;

@@ -10,7 +10,7 @@ import {
   setHandler,
   workflowInfo,
 } from '@temporalio/workflow';
-import { PURCHASE_MESSAGES, type PurchaseOrder, type PurchaseState } from '../contracts/temporal.js';
+import { CANCELLED_ALREADY, PURCHASE_MESSAGES, type PurchaseOrder, type PurchaseState } from '../contracts/temporal.js';
 import { Interruptible } from './interruptible.js';
 import { PurchaseBoard, type Refusal } from './purchase-board.js';
 import * as steps from './purchase-steps.js';
@@ -53,6 +53,7 @@ export async function purchaseQuota(order: PurchaseOrder): Promise<PurchaseState
     cancelUpdate,
     () => {
       board.cancellable = false;
+      board.cancelled = true;
       purchase.interrupt(refuse('CANCELLED', 'cancelled on request'));
       return state();
     },
@@ -117,6 +118,9 @@ export async function purchaseQuota(order: PurchaseOrder): Promise<PurchaseState
 
 function validateCancel(board: PurchaseBoard): void {
   if (board.cancellable) return;
+  // A repeat is refused here, so that it adds nothing to the history; the caller is told by the type that it is one.
+  const repeated = board.cancelled || board.refusal?.reason === 'CANCELLED';
+  if (repeated) throw ApplicationFailure.nonRetryable('The purchase is being cancelled already', CANCELLED_ALREADY);
   const why = board.refusal ? 'it is failing already' : `it is past the point of no return or ending (${board.status})`;
   throw ApplicationFailure.nonRetryable(`The purchase cannot be cancelled: ${why}`, 'NOT_CANCELLABLE');
 }

@@ -6,9 +6,10 @@ import {
   WorkflowNotFoundError,
   WorkflowUpdateFailedError,
 } from '@temporalio/client';
-import { SearchAttributeType, TypedSearchAttributes, defineSearchAttributeKey } from '@temporalio/common';
+import { ApplicationFailure, SearchAttributeType, TypedSearchAttributes, defineSearchAttributeKey } from '@temporalio/common';
 import { EngineUnreachable, type PurchaseEngine } from '../../api/tokens/purchase-ports.js';
 import {
+  CANCELLED_ALREADY,
   PURCHASE_MESSAGES,
   TASK_QUEUES,
   WORKFLOWS,
@@ -77,6 +78,7 @@ export function createPurchaseEngine({
         },
         (error) => {
           if (error instanceof WorkflowNotFoundError) return { result: 'GONE' };
+          if (isRepeat(error)) return { result: 'CANCELLING' };
           if (error instanceof WorkflowUpdateFailedError) return { result: 'REFUSED', detail: error.cause?.message ?? error.message };
           return undefined;
         },
@@ -92,6 +94,9 @@ export function createPurchaseEngine({
       ),
   };
 }
+
+const isRepeat = (error: unknown): boolean =>
+  error instanceof WorkflowUpdateFailedError && error.cause instanceof ApplicationFailure && error.cause.type === CANCELLED_ALREADY;
 
 function startOptions(order: PurchaseOrder) {
   const { payloadHash, userId, orgId, provider, tokens, idempotencyKey, createdAt, amountCents, paymentMethod } = order;

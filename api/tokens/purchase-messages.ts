@@ -6,7 +6,7 @@ import type { Operation } from '../http/openapi.js';
 import { askEngine, requireOwnSaga, requireSaga, type PurchaseDeps } from './purchase-deps.js';
 
 const RESPONSES: Operation['responses'] = {
-  202: { description: 'Passed on; follow it with GET', schema: purchaseAccepted },
+  202: { description: 'Passed on; follow it with GET. The same when repeated', schema: purchaseAccepted },
   404: { description: 'No such purchase, or someone else\u2019s' },
   503: { description: 'The workflow engine does not answer; a repeat is safe' },
 };
@@ -17,7 +17,7 @@ export const cancelOperation: Operation = {
   summary: 'Cancel a purchase that has not reached the point of no return: what was done is undone, then it ends as FAILED',
   tag: 'purchases',
   params: purchaseParams,
-  responses: { ...RESPONSES, 409: { description: 'Past the point of no return, or ended, or being cancelled already' } },
+  responses: { ...RESPONSES, 409: { description: 'Past the point of no return, or ended otherwise' } },
 };
 
 export function cancel(deps: PurchaseDeps): RequestHandler {
@@ -26,8 +26,11 @@ export function cancel(deps: PurchaseDeps): RequestHandler {
     const { status, createdAt } = await requireOwnSaga(deps, res, sagaId);
     const answer = await askEngine(sagaId, () => deps.engine.cancel(sagaId));
     if (answer.result === 'REFUSED') throw new Problem('NOT_CANCELLABLE', answer.detail);
-    if (answer.result === 'GONE') throw new Problem('NOT_CANCELLABLE', 'The purchase has ended');
-    res.status(202).json({ sagaId, status, createdAt });
+    if (answer.result === 'CANCELLING') return void res.status(202).json({ sagaId, status, createdAt });
+    // It has ended, perhaps by the first of these requests: a repeat is no failure.
+    const ended = await requireOwnSaga(deps, res, sagaId);
+    if (ended.failureReason !== 'CANCELLED') throw new Problem('NOT_CANCELLABLE', 'The purchase has ended');
+    res.status(202).json({ sagaId, status: ended.status, createdAt });
   };
 }
 
