@@ -140,7 +140,10 @@ describe('the contract of the auth service', () => {
         assert.ok(listed.body.some((key: { id: string }) => key.id === id));
         assert.ok(!listed.text.includes(rawKey.slice(-16)));
         const valid = await contract.ask(way, 'GET', VALIDATE, { key: rawKey });
-        assert.deepEqual([valid.status, valid.body], [200, { userId: ada.userId, name: `key ${way}`, expiresAt, roles: ['USER'] }]);
+        assert.deepEqual(
+          [valid.status, valid.body],
+          [200, { userId: ada.userId, name: `key ${way}`, orgId: null, expiresAt, roles: ['USER'] }],
+        );
 
         const uses = await people.buy(ada, 50).then(() => [
           ...WAYS.flatMap((path) => [

@@ -24,6 +24,8 @@ const EVERYBODY = (status: number) => CALLERS.map(() => status).join(' ');
 // An ADMIN may through its login only, so that `adminKey` is never more than the key of a stranger.
 //                   nobody ada other member owner removed admin  key bound elsewhere adminKey
 const ADMIN = (admin: number) => `401 403 403 403 403 403 ${admin} 403 403 403 403`;
+const MANAGED = (owner: number) => `401 403 403 403 ${owner} 403 ${owner} 403 403 403 403`;
+const LOGIN = (status: number) => `401 ${`${status} `.repeat(6)} 403 403 403 403`;
 const OF_ADA = '             401 200 403 403 403 403 200  200 403 403 403';
 const SEEN_OF_ADA = '        401 200 404 404 404 404 200  200 404 404 404';
 const OF_MEMBERS = '         401 200 403 200 200 403 200  200 200 403 403';
@@ -69,6 +71,18 @@ export const ROWS: readonly Row[] = [
     params: { orgId: orgA },
     query: { userId: NOBODY },
   })),
+  row('DELETE /api/v1/auth/orgs/{orgId}', 'A, which owns tokens', MANAGED(409), ({ orgA }) => ({ params: { orgId: orgA } })),
+  row('POST /api/v1/auth/orgs/{orgId}/invitations', 'a member of A', MANAGED(409), ({ orgA, member }) => ({
+    params: { orgId: orgA },
+    body: { userId: member.userId },
+  })),
+  row('GET /api/v1/auth/orgs/{orgId}/invitations', 'of A', MANAGED(200), ({ orgA }) => ({ params: { orgId: orgA } })),
+  row('DELETE /api/v1/auth/orgs/{orgId}/invitations/{id}', 'none of A', MANAGED(404), ({ orgA }) => ({
+    params: { orgId: orgA, id: NOBODY },
+  })),
+  row('GET /api/v1/auth/invitations', 'of the caller', '401 200 200 200 200 200 200  200 403 403 200'),
+  row('POST /api/v1/auth/invitations/{ref}/accept', 'none', LOGIN(404), () => ({ params: { ref: NOBODY } })),
+  row('POST /api/v1/auth/invitations/{ref}/decline', 'none', LOGIN(404), () => ({ params: { ref: NOBODY } })),
   row('GET /api/v1/auth/users/{userId}', 'ada', OF_ADA, ({ ada }) => ({ params: { userId: ada.userId } })),
   row('DELETE /api/v1/auth/users/{userId}', 'anybody', ADMIN(404), () => ({ params: { userId: NOBODY } })),
   row('POST /api/v1/auth/users/{userId}/disable', 'anybody', ADMIN(404), () => ({ params: { userId: NOBODY } })),
