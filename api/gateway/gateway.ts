@@ -89,7 +89,7 @@ export function createGatewayHandler(deps: GatewayDeps): RequestHandler {
   /** What can't be taken is refused before anything is done for it, so that refusals take next to nothing from what is accepted. */
   function shed(req: Request, res: Response, service: ServiceName, shared: SharedPlaces): boolean {
     const share = gate.shareBefore(req);
-    if (shared.hasRoom(share) && deps.local?.get(service)?.isFull?.(req, share) !== true) return false;
+    if (places.hasRoom(shared, share) && deps.local?.get(service)?.isFull?.(req, share) !== true) return false;
     metrics.shed.inc({ service });
     sendProblem(res, 'OVERLOADED', FULL, { retryAfterSeconds: RETRY_AFTER_SECONDS });
     return true;

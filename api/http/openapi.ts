@@ -105,11 +105,11 @@ const cached: RequestHandler = (_req, res, next) => {
 
 /** Serves the document at /openapi.json and its UI at /docs. The document is made on first use: start-up does not pay for it. */
 export function openApiRoutes(makeDocument: () => object): Router {
-  let document: object | undefined;
+  let document: string | undefined;
   const router = Router();
   router.get('/openapi.json', (_req, res) => {
     cacheable(res, CACHED);
-    res.json((document ??= makeDocument()));
+    res.type('application/json').send((document ??= JSON.stringify(makeDocument())));
   });
   router.use('/docs', cached, swaggerUi.serve, swaggerUi.setup(undefined, { swaggerOptions: { url: '/openapi.json' } }));
   return router;
