@@ -15,6 +15,11 @@ export interface ReconciliationDeps {
 }
 
 const CHUNK = 500;
+/**
+ * A hold is there only while its workflow is open, so one without is an orphan at any age, and an operator who has terminated a
+ * workflow wants its hold released at once. Those of this moment are left out as there are many and hardly one is an orphan.
+ */
+const HOLD_AGE_SECONDS = 5;
 const PAGE = 1_000;
 /** Of one run: after an upgrade, or long without a worker, there is much to look at */
 const LOOK_MS = 15_000;
@@ -66,7 +71,7 @@ export function createReconciliationActivities({ stale, unreported, workflows, l
      * @returns `complete`: everything was looked at; else the next run goes on from where this one stopped
      */
     async releaseOrphans(olderThanSeconds: number): Promise<{ released: number; waiting: number; reported: number; complete: boolean }> {
-      const holds = await stale.find(olderThanSeconds, CHUNK);
+      const holds = await stale.find(Math.min(olderThanSeconds, HOLD_AGE_SECONDS), CHUNK);
       let released = 0;
       for (const { workflowId, ids } of await orphansAmong(holds)) {
         const ended = await ledger.settle(ids.map((id) => orphaned(id, workflowId)));

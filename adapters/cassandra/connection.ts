@@ -39,7 +39,13 @@ const AWAY = new Set<number>([
   ...[codes.readTimeout, codes.writeTimeout, codes.readFailure, codes.writeFailure],
 ]);
 
+/** No node, or none that lets us in: a keyspace or a login that is missing too keeps the usage from who asks for it. */
+export class CassandraUnreachable extends Error {
+  override readonly name = 'CassandraUnreachable';
+}
+
 recogniseOutages('cassandra', (error) => {
+  if (error instanceof CassandraUnreachable) return true;
   if (error instanceof errors.ResponseError) return AWAY.has(error.code);
   return (
     error instanceof errors.NoHostAvailableError ||
@@ -69,7 +75,7 @@ export async function connectCassandra(options: CassandraOptions): Promise<Clien
     .catch((error: unknown) => {
       // That the time is up says less than what was wrong all the while.
       const cause = last ?? error;
-      throw new Error(`No connection to Cassandra at ${options.contactPoints.join(', ')}: ${reason(cause)}`, { cause });
+      throw new CassandraUnreachable(`No connection to Cassandra at ${options.contactPoints.join(', ')}: ${reason(cause)}`, { cause });
     });
 }
 

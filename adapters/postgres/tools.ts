@@ -24,8 +24,9 @@ export async function findPostgresTools(folder: string | undefined, searchPath: 
     if (found !== null && found >= server) continue;
     const what = found === null ? `${commandOf(tool)} is not installed` : `${commandOf(tool)} is of PostgreSQL ${found}`;
     throw new ToolError(
-      `${what}, the server is PostgreSQL ${server}: install its client tools (Debian: postgresql-client-${server}), ` +
-        'and name their folder in LEAKY_POSTGRES_TOOLS_DIR when they are not first on PATH',
+      // Distributions have one version, and mostly an older one.
+      `${what}, the server is PostgreSQL ${server}: fetch its client tools with \`scripts/servers/postgres-tools.sh install\`, which prints ` +
+        `their folder, and name that in LEAKY_POSTGRES_TOOLS_DIR (or install postgresql-client-${server} from https://apt.postgresql.org)`,
     );
   }
   return {
