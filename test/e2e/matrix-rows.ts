@@ -158,6 +158,9 @@ export const ROWS: readonly Row[] = [
 
   row('GET /fallback/{service}', 'of tokens', EVERYBODY(503), () => ({ params: { service: 'tokens' } })),
 
+  row('GET /sign-in', 'the page', EVERYBODY(200)),
+  row('GET /sign-in.js', 'its script', EVERYBODY(200)),
+  row('POST /session', 'a cookie', ADMIN(204)),
   row('POST /decode', 'payloads', ADMIN(200), () => ({ body: { payloads: [] } })),
   row('POST /encode', 'payloads', ADMIN(200), () => ({ body: { payloads: [] } })),
 ];
