@@ -28,7 +28,7 @@ const WITHOUT_TRIGGER: Record<string, string> = {
   schema_migrations: 'only migrations change it',
 };
 /** What services record of calls, payments and usage; nobody sets it */
-const RECORDS = /^(ledger_entries|consumptions|allocations|token_purchase_saga|sim_payment|payment|purchase_|usage_)/;
+const RECORDS = /^(ledger_entries|consumptions|allocations|token_purchase_saga|sim_payment|payment|purchase_|usage_|postponed_usage)/;
 
 describe('the admin log', function () {
   this.timeout(30_000);
