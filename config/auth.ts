@@ -13,7 +13,8 @@ export const schema = {
   ),
   LEAKY_JWT_ISSUER: z.string().default('https://leaky-tokens.local').describe('Claim iss of the tokens; all services must agree'),
   LEAKY_JWT_AUDIENCE: z.string().default('leaky-tokens').describe('Claim aud of the tokens; all services must agree'),
-  LEAKY_JWT_TTL_SECONDS: count(3600).describe('How long a login lasts'),
+  // What tells a service that was not listening of ended tokens is kept for a day (migration 0006): no token may live longer.
+  LEAKY_JWT_TTL_SECONDS: z.coerce.number().int().min(1).max(86_400).default(3600).describe('How long a login lasts'),
   LEAKY_INTERNAL_JWT_TTL_SECONDS: count(300).describe('How long the token lasts that the gateway gets for an API key'),
   LEAKY_SIGNING_KEY_ROTATION_DAYS: count(30).describe('Age at which the key that signs tokens is replaced'),
   LEAKY_MASTER_KEY: secret(

@@ -79,6 +79,7 @@ const UNSOUND: [string, NodeJS.ProcessEnv][] = [
   ['LEAKY_REDIS_URL', { LEAKY_REDIS_URL: 'redis://a:1,b:2' }],
   ['LEAKY_REDIS_URL', { LEAKY_REDIS_URL: 'redis://a:1/3', LEAKY_REDIS_CLUSTER: 'on' }],
   ['LEAKY_PAYLOAD_ACTIVE_KEY', { LEAKY_PAYLOAD_ACTIVE_KEY: 'k9' }],
+  ['LEAKY_JWT_TTL_SECONDS', { LEAKY_JWT_TTL_SECONDS: '86401' }],
   ['LEAKY_ADMIN_PASSWORD', { LEAKY_ADMIN_PASSWORD: 'ä'.repeat(40) }],
 ];
 
