@@ -168,6 +168,25 @@ describe('a request', () => {
     }
   });
 
+  it('from a page of another origin shows it every header that is of use', async () => {
+    const origin = { Origin: 'https://console.example' };
+    const unused =
+      /^(?:access-control-|content-|cross-origin-|strict-|referrer-|x-content-|x-frame-|date$|vary$|cache-control$|connection$|keep-alive$)/;
+    const body = { userId: ada.userId, provider: 'openai', tokens: 5_000 };
+    const purchase = await call(system().gateway, 'POST', '/api/v1/tokens/purchase', { token: ada.token, body, headers: origin });
+    assert.ok(purchase.headers.location, 'it has a header of use');
+    for (const { headers } of [
+      purchase,
+      await call(system().gateway, 'GET', '/oauth2/jwks', { headers: origin }),
+      await call(system().gateway, 'PATCH', '/oauth2/jwks', { headers: origin }),
+      await call(system().gateway, 'GET', '/api/v1/tokens/purchases', { headers: origin }),
+      await call(system().gateway, 'GET', '/fallback/auth', { headers: origin }),
+    ]) {
+      const exposed = String(headers['access-control-expose-headers']).toLowerCase().split(',');
+      for (const header of Object.keys(headers)) assert.ok(unused.test(header) || exposed.includes(header), `${header} is not exposed`);
+    }
+  });
+
   it('with two Host headers, none, or one that is no host is 400', async () => {
     for (const base of [system().gateway, system().auth, system().tokens, system().analytics]) {
       const { host } = new URL(base);
