@@ -85,6 +85,8 @@ export interface AuditReport {
   checkedAt: string;
   checked: { pools: number; consumptions: number; purchases: number; usageEvents: number };
   breaches: Breach[];
+  /** Laws about books elsewhere that did not answer, each with the reason; unset: none */
+  unchecked?: string[];
 }
 
 export interface Auditor {

@@ -92,7 +92,8 @@ export function createReconciliationActivities({ stale, unreported, workflows, l
         metrics.auditBreaches.inc({ invariant: String(breach.invariant) }, breach.count);
         log.error({ breach }, 'the ledger breaks one of its laws');
       }
-      metrics.auditedAt.setToCurrentTime();
+      for (const law of report.unchecked ?? []) log.error({ law }, 'a law could not be checked');
+      if (!report.unchecked) metrics.auditedAt.setToCurrentTime();
       return report;
     },
   };

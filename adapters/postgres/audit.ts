@@ -1,7 +1,7 @@
 import type { AuditReport, Auditor, Breach, PaymentBooks, UsageBooks } from '../../activities/reconciliation-ports.js';
 import type { Connection, Database } from './pool.js';
 import { inLongTransaction, patient } from './pool.js';
-import { auditPayments } from './payments-audit.js';
+import { auditPayments, EVERY_PAYMENT } from './payments-audit.js';
 import { LAWS, ROLL_UPS, type Law } from './audit-laws.js';
 import { countRollUpMismatches } from './usage-audit.js';
 import { auditUsageElsewhere } from './usage-elsewhere.js';
@@ -17,7 +17,13 @@ export function createAuditor(db: Database, usage: UsageBooks | null = null, pay
   return {
     async audit(graceSeconds) {
       const report = await inLongTransaction(db, (connection) => auditLedger(connection, graceSeconds, usage === null));
-      if (payments) report.breaches.push(...(await auditPayments(db, payments, graceSeconds)));
+      // A payment provider that is away hides no breach of the ledger.
+      if (payments) {
+        await auditPayments(db, payments, graceSeconds).then(
+          (found) => report.breaches.push(...found),
+          (error: unknown) => (report.unchecked = [`${EVERY_PAYMENT}: ${error instanceof Error ? error.message : String(error)}`]),
+        );
+      }
       if (usage === null) return report;
       const { events, breaches } = await auditUsageElsewhere(db, usage, graceSeconds);
       return { ...report, checked: { ...report.checked, usageEvents: events }, breaches: [...report.breaches, ...breaches] };

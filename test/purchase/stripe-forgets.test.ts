@@ -229,6 +229,18 @@ describe('purchases paid with Stripe', function () {
     assert.deepEqual(await seen(), []);
   });
 
+  it('the audit says what it could not check while the provider is away, and checks the rest', async function () {
+    this.timeout(60_000);
+    const away = createStripeBooks(createStripeIntents({ apiKey: 'sk_test_123', baseUrl: 'http://127.0.0.1:1' }));
+    const report = await createAuditor(bench.pool(), null, away).audit(0);
+    assert.deepEqual(report.breaches, []);
+    assert.ok(report.checked.purchases > 0);
+    assert.deepEqual(
+      report.unchecked?.map((law) => law.startsWith(EVERY_PAYMENT)),
+      [true],
+    );
+  });
+
   it('the audit reads on from the oldest payment that had not ended', async () => {
     const planted = await stripeIntents().create(paymentWith());
     await audit();
