@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { describeVariable, isAmbient, textFault, type Variable } from './config/describe.js';
-import type { Task } from './config/rules.js';
+import { TASKS, type Task } from './config/rules.js';
 import { secretsIn, shown } from './config/secrets.js';
 import { environmentSchema, rules, sections, shape, type Environment } from './config/sections.js';
 import { gatherSettings, type Settings } from './config/sources.js';
@@ -35,7 +35,7 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env): { conf
   const { env, faults } = parseVariables(textsOf(settings, environment));
   const faulty = new Set([...settings.faults.map((fault) => fault.split(':', 1)[0]), ...faults.map(({ name }) => name)]);
   const found = [...settings.faults, ...faults.map(({ name, message }) => `${name}: ${message}`), ...brokenRules(env, faulty, undefined)];
-  const taskFaults = { providers: brokenRules(env, faulty, 'providers'), payments: brokenRules(env, faulty, 'payments') };
+  const taskFaults = Object.fromEntries(TASKS.map((task) => [task, brokenRules(env, faulty, task)])) as unknown as Config['taskFaults'];
   if (found.length > 0) throw faultsOf('configuration', [...found, ...Object.values(taskFaults).flat()]);
   return { config: { ...shape(env), secrets: secretsIn(variables, settings.values), taskFaults }, warnings: settings.warnings };
 }

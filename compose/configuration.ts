@@ -61,7 +61,8 @@ const OTHERS = ['gateway', 'auth', 'analytics', 'codec-server', 'stubs', 'migrat
 
 function tasksOf(service: string | undefined): readonly Task[] {
   if (service === undefined || WITH_PROVIDERS_AND_PAYMENTS.includes(service)) return TASKS;
-  if (OTHERS.includes(service)) return [];
+  if (service === 'setup') return ['topics'];
+  if (OTHERS.includes(service)) return ['shutdown'];
   throw new ConfigError(`${service}: no such service; one of ${[...WITH_PROVIDERS_AND_PAYMENTS, ...OTHERS].join(', ')}`);
 }
 

@@ -31,10 +31,13 @@ export const rules: Rule<Env<typeof schema>>[] = [
     of: ['LEAKY_KAFKA_SASL_MECHANISM', 'LEAKY_KAFKA_SASL_USERNAME', 'LEAKY_KAFKA_SASL_PASSWORD'],
     fault({ LEAKY_KAFKA_SASL_MECHANISM: mechanism, LEAKY_KAFKA_SASL_USERNAME: user, LEAKY_KAFKA_SASL_PASSWORD: password }) {
       const parts = [mechanism, user, password].filter((part) => part !== undefined).length;
-      return parts === 0 || parts === 3 ? null : 'mechanism, user name and password are set together or not at all';
+      return parts === 0 || parts === 3
+        ? null
+        : 'and LEAKY_KAFKA_SASL_USERNAME and LEAKY_KAFKA_SASL_PASSWORD are set together or not at all';
     },
   },
   {
+    for: 'topics',
     of: ['LEAKY_KAFKA_MIN_INSYNC_REPLICAS', 'LEAKY_KAFKA_REPLICATION_FACTOR'],
     fault: (env) =>
       env.LEAKY_KAFKA_MIN_INSYNC_REPLICAS <= env.LEAKY_KAFKA_REPLICATION_FACTOR

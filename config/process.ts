@@ -27,6 +27,7 @@ export type ProcessEnv = Env<typeof schema>;
 
 export const rules: Rule<Env<typeof schema>>[] = [
   {
+    for: 'shutdown',
     of: ['LEAKY_SHUTDOWN_LIMIT_MS', 'LEAKY_SHUTDOWN_GRACE_MS', 'LEAKY_SHUTDOWN_DELAY_MS'],
     fault: ({ LEAKY_SHUTDOWN_LIMIT_MS: limit, LEAKY_SHUTDOWN_GRACE_MS: grace, LEAKY_SHUTDOWN_DELAY_MS: delay }) =>
       delay + grace < limit

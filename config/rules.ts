@@ -1,5 +1,8 @@
-/** What a service does with settings that others have no use for. */
-export const TASKS = ['providers', 'payments'] as const;
+/**
+ * What a service does with settings that others have no use for, or that it can do badly all the same: a shutdown that is cut short.
+ * `config check` asks for all of them.
+ */
+export const TASKS = ['providers', 'payments', 'topics', 'shutdown'] as const;
 export type Task = (typeof TASKS)[number];
 
 /**

@@ -30,7 +30,9 @@ export type StripeIntents = ReturnType<typeof createStripeIntents>;
  * The payment method is named at the confirmation only, so that a bad one cannot keep an intent from being made and ended.
  */
 export function createStripeIntents({ apiKey, baseUrl }: StripeOptions) {
-  const stripe = new Stripe(apiKey, { maxNetworkRetries: 0, timeout: TIMEOUT_MS, telemetry: false, ...addressOf(baseUrl) });
+  const settings = { maxNetworkRetries: 0, timeout: TIMEOUT_MS, telemetry: false, ...addressOf(baseUrl) } as const;
+  const stripe = new Stripe(apiKey, settings);
+  const creating = new Stripe(apiKey, { ...settings, httpClient: withoutRepeats(Stripe.createNodeHttpClient()) });
 
   /** As it stands. An id that Stripe does not know says that something is wrong, never that there is no payment. */
   async function read(id: string): Promise<Intent> {
@@ -83,7 +85,7 @@ export function createStripeIntents({ apiKey, baseUrl }: StripeOptions) {
 
     /** Under the saga's key: asked again while Stripe keeps keys, it answers the same intent. */
     create: ({ key, amountCents, description }: Payment): Promise<Intent> =>
-      stripe.paymentIntents.create(
+      creating.paymentIntents.create(
         {
           amount: amountCents,
           currency: 'usd',
@@ -147,6 +149,19 @@ async function unlessOvertaken<T>(call: Promise<T>): Promise<T | null> {
 }
 
 const isMissing = (error: unknown) => error instanceof Stripe.errors.StripeInvalidRequestError && error.code === 'resource_missing';
+
+/**
+ * The library repeats a request once whose connection was closed, whatever `maxNetworkRetries` says. A creation that it repeats by itself
+ * is one that nobody has recorded: with the code of the error gone it is sent once, and the step looks before it asks again.
+ */
+function withoutRepeats(client: Stripe.HttpClient): Stripe.HttpClient {
+  const send = client.makeRequest.bind(client);
+  client.makeRequest = (...request) =>
+    send(...request).catch((error: NodeJS.ErrnoException) => {
+      throw new Error(error.message, { cause: error });
+    });
+  return client;
+}
 
 function addressOf(baseUrl: string | undefined) {
   if (baseUrl === undefined) return {};

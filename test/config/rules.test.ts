@@ -4,6 +4,7 @@ import path from 'node:path';
 import express from 'express';
 import { trustOf } from '../../api/http/trusted-proxies.js';
 import { ConfigError, listVariables, loadConfig, requireFor } from '../../config.js';
+import { TASKS } from '../../config/rules.js';
 import { pathFaults } from '../../compose/gateway-paths.js';
 import { distRoot } from '../../root.js';
 import { createAuthority } from '../support/certificates.js';
@@ -11,7 +12,7 @@ import { createAuthority } from '../support/certificates.js';
 function faultsOf(environment: NodeJS.ProcessEnv): string[] {
   try {
     const config = loadConfig(environment);
-    requireFor(config, 'providers', 'payments');
+    requireFor(config, ...TASKS);
     return pathFaults(config);
   } catch (error) {
     assert.ok(error instanceof ConfigError);
