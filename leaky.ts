@@ -150,16 +150,17 @@ export async function run(args: readonly string[]): Promise<void> {
   const deadLetters = program.command('dead-letters').description('messages that could not be stored and were put aside');
   for (const [name, description] of [
     ['list', 'show those that wait, as JSON lines'],
-    ['redrive', 'send those that wait to their topic again'],
+    ['redrive', 'send all that wait to their topic again'],
   ] as const) {
-    deadLetters
+    const command = deadLetters
       .command(name)
       .description(description)
-      .option('--topic <name>', 'only those of this topic, named without its prefix')
-      .option('--limit <count>', 'show at most that many of each topic', '100')
-      .action((options: { topic?: string; limit: string }) =>
-        guarded(async (config) => (await import('./compose/dead-letters.js')).deadLetters(config, name, options))(),
-      );
+      .option('--topic <name>', 'only those of this topic, named without its prefix');
+    // Redriving has no limit: it sends all that wait.
+    if (name === 'list') command.option('--limit <count>', 'show at most that many of each topic', '100');
+    command.action((options: { topic?: string; limit?: string }) =>
+      guarded(async (config) => (await import('./compose/dead-letters.js')).deadLetters(config, name, options))(),
+    );
   }
   await program.parseAsync(args, { from: 'user' });
 }

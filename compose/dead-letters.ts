@@ -7,12 +7,12 @@ import { openKafka, openPublisher } from './kafka.js';
 
 export interface DeadLetterOptions {
   topic?: string;
-  limit: string;
+  limit?: string;
 }
 
 /** What an operator sees and does about messages that were put aside. Prints to standard output. */
 export async function deadLetters(config: Config, action: 'list' | 'redrive', options: DeadLetterOptions): Promise<void> {
-  const limit = Number(options.limit);
+  const limit = Number(options.limit ?? 100);
   if (!Number.isInteger(limit) || limit < 1) throw new ConfigError(`--limit: ${options.limit} is not a positive whole number`);
   const all: readonly string[] = Object.values(TOPICS);
   const chosen = options.topic === undefined ? all : all.filter((topic) => topic === options.topic);
