@@ -15,18 +15,19 @@ export async function runAudit(config: Config, options: { graceSeconds: number; 
       .audit(options.graceSeconds)
       .finally(() => Promise.all([usage.close(), pool.end()]));
   });
-  process.stdout.write(options.json ? `${JSON.stringify(report)}\n` : describe(report));
+  process.stdout.write(options.json ? `${JSON.stringify(report)}\n` : describeAudit(report));
   return report.breaches.length === 0 && !report.unchecked;
 }
 
-function describe({ checkedAt, checked, breaches, unchecked = [] }: AuditReport): string {
+/** The verdict as an operator reads it. */
+export function describeAudit({ checkedAt, checked, breaches, unchecked = [] }: AuditReport): string {
   const { pools, consumptions, purchases, usageEvents } = checked;
   const scope = `${checkedAt}  ${pools} pools, ${consumptions} consumptions, ${purchases} purchases, ${usageEvents} usage events`;
   const open = unchecked.map((law) => `NOT CHECKED: ${law}`);
   if (breaches.length === 0 && open.length === 0) return `${scope}\nAll invariants hold.\n`;
   const lines = breaches.map(
     ({ invariant, law, count, samples }) =>
-      `BREACH of invariant ${invariant}: ${law}\n  ${count} time(s), for instance ${samples.join(', ')}`,
+      `BREACH of invariant ${invariant}: ${law}\n  ${count} time(s)${samples.length > 0 ? `, for instance ${samples.join(', ')}` : ''}`,
   );
   return `${scope}\n${[...lines, ...open].join('\n')}\n`;
 }
