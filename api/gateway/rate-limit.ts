@@ -66,10 +66,14 @@ export function createRateLimiter(config: Config, store: RateLimitStore, log: Lo
    * all are asked first. (Between that and the counting others may come: then it counts in the wider ones.)
    */
   async function hitAll(windows: readonly Window[]): Promise<Decided | null> {
-    if (windows.length > 1) {
-      const refused = (await decideAll('peek', windows)).find(({ decision }) => !decision.allowed);
-      if (refused) return refused;
+    const [only, ...others] = windows;
+    if (!only) return null;
+    if (others.length === 0) {
+      const decision = await ask('hit', only.key, only.named);
+      return decision && { ...only, decision };
     }
+    const refused = (await decideAll('peek', windows)).find(({ decision }) => !decision.allowed);
+    if (refused) return refused;
     const decided = await decideAll('hit', windows);
     const byRoom = decided.toSorted((one, other) => one.decision.remaining - other.decision.remaining);
     return decided.find(({ decision }) => !decision.allowed) ?? byRoom[0] ?? null;

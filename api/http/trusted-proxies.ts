@@ -22,6 +22,21 @@ export function trustOf(proxies: TrustedProxies, gateways: TrustedProxies | null
   return (address, hop) => gateway(address, hop) || proxy(address, hop);
 }
 
+const REMEMBERED = 1_000;
+
+/** Each request asks several times about the same few peers, and a look into the list costs more than the rest of the question. */
+function remembered(trusts: (address: string) => boolean): Trust {
+  const known = new Map<string, boolean>();
+  return (address) => {
+    const before = known.get(address);
+    if (before !== undefined) return before;
+    if (known.size >= REMEMBERED) known.clear();
+    const answer = trusts(address);
+    known.set(address, answer);
+    return answer;
+  };
+}
+
 function trustIn(trusted: TrustedProxies): Trust {
   switch (trusted.kind) {
     case 'all':
@@ -35,10 +50,10 @@ function trustIn(trusted: TrustedProxies): Trust {
         const family = isIPv6(address) ? 'ipv6' : 'ipv4';
         list.addSubnet(address, prefix === undefined ? (family === 'ipv6' ? 128 : 32) : Number(prefix), family);
       }
-      return (address) => {
+      return remembered((address) => {
         const plain = address.replace(/^::ffff:(?=\d+\.)/i, '').split('%', 1)[0] ?? '';
         return list.check(plain, isIPv6(plain) ? 'ipv6' : 'ipv4');
-      };
+      });
     }
   }
 }
