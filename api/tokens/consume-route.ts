@@ -5,6 +5,7 @@ import { poolOf } from '../../contracts/temporal.js';
 import type { BucketRule } from '../../domain/leaky-bucket.js';
 import { metrics } from '../../telemetry/metrics.js';
 import { callerOf, shareKeyOf, type Caller, type Memberships } from '../http/caller.js';
+import { sendJson } from '../http/send-json.js';
 import { sendProblem } from '../http/problem.js';
 import { spendingOwner } from '../identity/authority.js';
 import type { PoolSnapshot, QuotaStore } from './ports.js';
@@ -66,7 +67,7 @@ const named = (pool: PoolSnapshot | null) =>
 function send(res: Response, consumed: Consumed, quotaMembers: object): void {
   switch (consumed.kind) {
     case 'settled':
-      res.json({
+      sendJson(res, {
         allowed: true,
         ...consumed.bucket,
         waitSeconds: 0,
