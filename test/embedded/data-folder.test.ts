@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { spawn, spawnSync } from 'node:child_process';
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { chmodSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -74,7 +74,9 @@ describe('the data folder', function () {
   });
 
   describe('with a postmaster.pid of a server that was killed', () => {
-    const other = spawn('sleep', ['60'], { stdio: 'ignore' });
+    // Not before: while the files are loaded nobody knows how much later its turn comes.
+    let other: ChildProcess;
+    before(() => (other = spawn('sleep', ['600'], { stdio: 'ignore' })));
     after(() => other.kill());
     const pidFile = (folder: string, pid: number) => writeFileSync(path.join(folder, 'postmaster.pid'), `${pid}\n${folder}\n1\n5439\n`);
     const pidIn = (folder: string) => Number(readFileSync(path.join(folder, 'postmaster.pid'), 'utf8').split('\n')[0]);

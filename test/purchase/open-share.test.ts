@@ -70,7 +70,7 @@ describe('the share of open purchases', function () {
   it('counts no purchase twice that is asked for again, and none that is parked', async () => {
     const buyer = someone();
     const keys = Array.from({ length: SHARE }, (_, i) => `k${i}`);
-    for (const key of [...keys, ...keys]) assert.equal((await buy(buyer, 0, 'sim_slow:20000', key)).status, 202);
+    for (const key of [...keys, ...keys]) assert.equal((await buy(buyer, 0, 'sim_slow:10000', key)).status, 202);
     assert.equal((await buy(buyer, 1)).status, 429);
     await readUntil(
       'all are begun',
@@ -80,5 +80,12 @@ describe('the share of open purchases', function () {
     await bench.pool().query(`UPDATE token_purchase_saga SET parked_on = 'for this test' WHERE user_id = $1`, [buyer.userId]);
     assert.equal((await buy(buyer, 1)).status, 202);
     await bench.pool().query('UPDATE token_purchase_saga SET parked_on = NULL WHERE user_id = $1', [buyer.userId]);
+    // Their steps would go on when the database has gone.
+    await readUntil(
+      'all have ended',
+      () => bench.pool().query(`SELECT 1 FROM token_purchase_saga WHERE user_id = $1 AND status <> 'COMPLETED'`, [buyer.userId]),
+      ({ rowCount }) => rowCount === 0,
+      60_000,
+    );
   });
 });
