@@ -102,7 +102,8 @@ describe('one process under load', function () {
     const figures = JSON.stringify({ ...countBy(outcomes), acceptedP99: p99(accepted), refusedP99: p99(refused) });
     if (process.env.LEAKY_BURST) console.log(figures);
     assert.equal(accepted.length + refused.length, CALLS, figures);
-    assert.ok(accepted.length >= 48, figures);
+    // All 48 places but the quarter that stays free for others: one caller's at least once, more when the burst lasts longer.
+    assert.ok(accepted.length >= 36, figures);
     assert.ok(
       refused.every(({ retryAfter }) => Number(retryAfter) >= 1),
       'each says when to come back',
